@@ -1,0 +1,38 @@
+//! The shared words of Bellwether.
+//!
+//! Everything that crosses from one room of the house to another is declared here: the
+//! ids, the units, time, the [`ReadingBatch`] that devices become, the output type of each
+//! ISO 13374 block, and the ports through which crates of one floor meet. The crate does no
+//! IO and takes time as an argument.
+//!
+//! ```text
+//! Reading (DA) -> Feature (DM) -> Condition (SD) -> Assessment (HA) -> Prognosis (PA) -> Advisory (AG)
+//! ```
+
+mod advisory;
+mod asset_model;
+mod batch;
+mod finding;
+mod ids;
+mod journal;
+mod ports;
+mod time;
+mod units;
+
+pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
+pub use asset_model::{AssetModel, FailureModeSignature, InvalidModel, SignalSpec, SignatureTerm};
+pub use batch::{Columns, InvalidBatch, ReadingBatch, Row};
+pub use finding::{
+    Assessment, Condition, ConditionState, Contribution, Evidence, Finding, HealthIndex,
+    NoPrognosis, Prognosis, PrognosisOutcome, Statistics, Zone,
+};
+pub use ids::{
+    AssetId, AssetModelId, CaseId, CustomerId, DeviceId, EngineerId, FailureMode, InvalidId,
+    SignalName, SiteId, WorkOrderId,
+};
+pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset};
+pub use ports::{
+    Admission, AdvisorySink, BoxFuture, DeviceGate, JournalWriter, OutcomeSink, PortError,
+};
+pub use time::{Clock, InvalidTimestamp, ManualClock, SystemClock, Timestamp};
+pub use units::{Quantity, Unit, UnitError};

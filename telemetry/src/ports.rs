@@ -1,0 +1,86 @@
+//! The ports: where crates of one floor meet. Each has its contract in its documentation;
+//! `bellwether` plugs the adapters in.
+
+use std::{error::Error, future::Future, pin::Pin};
+
+use crate::{Advisory, DeviceId, JournalRecord, Offset, WorkOrderClosed, WorkOrderId};
+
+/// A boxed future, so that ports can be trait objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why a port could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The other side cannot be reached or is full now; the same call may succeed later.
+    #[error("{what} is not available now")]
+    Unavailable {
+        /// Which part, in words.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// The call was refused for what it asked; repeating it will not help.
+    #[error("{what} refused the call")]
+    Refused {
+        /// Which part, in words.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// The other side has been shut down for good.
+    #[error("{what} has been shut down")]
+    Closed {
+        /// Which part, in words.
+        what: &'static str,
+    },
+}
+
+impl PortError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// The durable log of what arrived.
+pub trait JournalWriter: Send + Sync {
+    /// Commits a record. When this resolves to `Ok`, the record has been fsynced and will be
+    /// seen by every reader, once, over any crash. When it resolves to `Err`, nothing of it
+    /// was acknowledged; it may be sent again. Calls wait while the journal is slow: that is
+    /// the back-pressure that reaches the device. The call takes its place in the queue when
+    /// it is polled first; dropping the future afterwards may still commit the record.
+    fn append(&self, record: JournalRecord) -> BoxFuture<'_, Result<Offset, PortError>>;
+}
+
+/// Whether a device's readings are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Yes.
+    Admitted,
+    /// The device is not registered and registration is closed.
+    Unknown,
+}
+
+/// Who may publish. Called for every message: no IO, no lock held over a wait.
+pub trait DeviceGate: Send + Sync {
+    /// Whether readings of this device are accepted now.
+    fn admit(&self, device: &DeviceId) -> Admission;
+}
+
+/// The service system, as alerting sees it.
+pub trait AdvisorySink: Send + Sync {
+    /// Turns an advisory into a proposed work order and returns its id. Idempotent by
+    /// `advisory.case`: the second call for a case returns the first call's order, unchanged.
+    fn submit<'a>(
+        &'a self,
+        advisory: &'a Advisory,
+    ) -> BoxFuture<'a, Result<WorkOrderId, PortError>>;
+}
+
+/// Alerting, as the service system sees it.
+pub trait OutcomeSink: Send + Sync {
+    /// Records how a work order ended. Idempotent by `closed.work_order`.
+    fn record<'a>(&'a self, closed: &'a WorkOrderClosed) -> BoxFuture<'a, Result<(), PortError>>;
+}
