@@ -1,1 +1,46 @@
-//! x
+//! Analytics: from readings to findings, per device, in event time.
+//!
+//! The blocks follow ISO 13374: data manipulation puts rows in order and makes them samples,
+//! state detection learns what is normal and tells what is not, health assessment gives one
+//! number for it, and prognosis says when that number will reach its limit, if it can be said.
+//! Each module's header carries its method and its sources.
+//!
+//! Everything here is pure: no IO, no threads, no clock, no chance, and no order of a hash
+//! map in a result. [`Fleet::apply`] takes one record of the journal; the same records give
+//! the same findings bit for bit, and a fleet that is saved and restored between two records
+//! goes on as if nothing had happened.
+//!
+//! | what happens | what follows |
+//! |---|---|
+//! | rows out of order within [`Config::lateness`] | the same findings as in order |
+//! | rows later than that, repeated values | counted in [`FleetStats`], not scored |
+//! | a signal appears while learning | it joins the baseline if it has values in half of the points |
+//! | a signal appears later | ignored until the baseline is learned anew |
+//! | a signal disappears | held for five of its periods, then neutral; below half of the signals nothing is scored |
+//! | a signal never moves while learning | its spread is 1 % of its value; always 0 = left out |
+//! | a huge value | one row moves the smoothed value by three spreads at most |
+//! | a gap | smoothing and state go on where they stopped; held values expire |
+//! | a clock jumps ahead | believed after three rows; set back: after 1,000 |
+//! | [`WorkOrderClosed`](telemetry::Event::WorkOrderClosed) that changed the machine | all devices of the asset learn anew |
+//!
+//! Findings lag event time by the lateness bound: a row is scored once a row of the same
+//! device that is newer by more than the bound has arrived.
+
+mod config;
+mod detection;
+mod error;
+mod fleet;
+mod health;
+mod manipulation;
+mod monitor;
+mod names;
+mod prognosis;
+mod report;
+mod snapshot;
+mod stage;
+mod view;
+
+pub use config::Config;
+pub use error::AnalyticsError;
+pub use fleet::{Assignment, Fleet};
+pub use view::{AssetView, DeviceView, FleetStats, NormalRange, SignalView};

@@ -1,0 +1,148 @@
+//! What may be configured, and the constants that may not, each with its reason.
+
+use std::time::Duration;
+
+use crate::AnalyticsError;
+
+/// Most signals of one device that are looked at. A set of signals fits one machine word, and
+/// more than this from one device are several machines; further signals are ignored.
+pub(crate) const MAX_SIGNALS: usize = 64;
+
+/// How analytics works. Every time is event time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Rows a baseline is learned from. Rows of running machinery are autocorrelated: a few
+    /// hundred show less than one load cycle, and a baseline from 400 rows of a machine that
+    /// is still warming up alarms on the rest of the warm-up. 2,000 settled rows are a
+    /// sensible commissioning. 100 to 1,000,000.
+    pub learning_rows: u32,
+    /// How much older than the newest row of its device a row may be and still be scored in
+    /// its place. Rows wait this long for their elders, so findings lag by it.
+    pub lateness: Duration,
+    /// The longest silence between findings of a device whose state does not change.
+    pub report_interval: Duration,
+    /// Rows in a row beyond the limit before a watch becomes an alarm.
+    pub on_delay_rows: u32,
+    /// Rows in a row below [`Self::off`] before an alarm ends.
+    pub off_delay_rows: u32,
+    /// The score below which a watch or an alarm may end; it begins at 1. The distance
+    /// between the two keeps an alarm from chattering.
+    pub off: f64,
+    /// The health index at which an asset counts as failed; prognosis looks for it.
+    pub health_limit: f64,
+    /// Most devices watched. Unknown devices may be admitted without registration, so this
+    /// bounds the memory (about 20 kB a device); further devices are counted, not watched.
+    pub max_devices: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            learning_rows: 2_000,
+            lateness: Duration::from_secs(2),
+            report_interval: Duration::from_secs(10),
+            on_delay_rows: 10,
+            off_delay_rows: 30,
+            off: 0.8,
+            health_limit: 30.0,
+            max_devices: 100_000,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Config`] naming the first key that is out of range.
+    pub fn check(&self) -> Result<(), AnalyticsError> {
+        let rule = |ok: bool, key, value: &dyn ToString, allowed| {
+            if ok {
+                return Ok(());
+            }
+            let value = value.to_string();
+            Err(AnalyticsError::Config {
+                key,
+                value,
+                allowed,
+            })
+        };
+        let hour = Duration::from_hours(1);
+        rule(
+            (100..=1_000_000).contains(&self.learning_rows),
+            "learning_rows",
+            &self.learning_rows,
+            "100 to 1000000",
+        )?;
+        rule(
+            self.lateness <= hour,
+            "lateness",
+            &format!("{:?}", self.lateness),
+            "at most one hour",
+        )?;
+        rule(
+            self.report_interval >= Duration::from_millis(100),
+            "report_interval",
+            &format!("{:?}", self.report_interval),
+            "at least 100 ms",
+        )?;
+        rule(
+            (1..=100_000).contains(&self.on_delay_rows),
+            "on_delay_rows",
+            &self.on_delay_rows,
+            "1 to 100000",
+        )?;
+        rule(
+            (1..=100_000).contains(&self.off_delay_rows),
+            "off_delay_rows",
+            &self.off_delay_rows,
+            "1 to 100000",
+        )?;
+        rule(
+            self.off > 0.0 && self.off <= 1.0,
+            "off",
+            &self.off,
+            "a number above 0, at most 1",
+        )?;
+        rule(
+            (1.0..=60.0).contains(&self.health_limit),
+            "health_limit",
+            &self.health_limit,
+            "1 to 60",
+        )?;
+        rule(
+            self.max_devices >= 1,
+            "max_devices",
+            &self.max_devices,
+            "at least 1",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Spoil = fn(&mut Config);
+
+    #[test]
+    fn the_default_is_valid_and_each_bad_value_is_named() {
+        Config::default().check().unwrap();
+        let spoil: [(&str, Spoil); 8] = [
+            ("learning_rows", |c| c.learning_rows = 99),
+            ("lateness", |c| c.lateness = Duration::from_secs(3601)),
+            ("report_interval", |c| c.report_interval = Duration::ZERO),
+            ("on_delay_rows", |c| c.on_delay_rows = 0),
+            ("off_delay_rows", |c| c.off_delay_rows = 0),
+            ("off", |c| c.off = f64::NAN),
+            ("health_limit", |c| c.health_limit = 61.0),
+            ("max_devices", |c| c.max_devices = 0),
+        ];
+        for (key, spoil) in spoil {
+            let mut config = Config::default();
+            spoil(&mut config);
+            let error = config.check().unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+}

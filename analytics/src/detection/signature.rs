@@ -1,0 +1,120 @@
+//! Which failure mode the deviations look like.
+//!
+//! An asset model declares for each failure mode the direction in which signals move. The
+//! deviations z, averaged over the rows of the on-delay and cut at [`CLIP`] spreads so that
+//! one wild signal does not drown the others, are compared with each signature by the cosine
+//! of the angle between them; a signal that one of the two does not have counts as 0 there.
+//! The best signature names the mode if its cosine reaches [`MIN_FIT`].
+
+use telemetry::{AssetModel, FailureMode, SignalName};
+
+/// Deviations beyond this many spreads count as this many.
+const CLIP: f64 = 10.0;
+/// The least cosine that names a mode: about 45 degrees, half of the squared deviation.
+const MIN_FIT: f64 = 0.7;
+
+/// The signatures of a model against the signals of one baseline.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signatures(Vec<Signature>);
+
+#[derive(Debug, Clone)]
+struct Signature {
+    mode: FailureMode,
+    /// Unit vector; terms of signals outside the baseline took part in its length.
+    weights: Vec<f64>,
+}
+
+impl Signatures {
+    /// Prepares the signatures of a model for the signals of a baseline, in their order.
+    pub(crate) fn new(model: &AssetModel, signals: &[&SignalName]) -> Self {
+        let prepare = |mode: &telemetry::FailureModeSignature| {
+            let terms = &mode.signature;
+            let length = terms
+                .iter()
+                .map(|t| t.weight * t.weight)
+                .sum::<f64>()
+                .sqrt();
+            if length <= 0.0 || !length.is_finite() {
+                return None;
+            }
+            let weight = |signal: &&SignalName| {
+                let term = terms.iter().find(|term| term.signal == **signal);
+                term.map_or(0.0, |term| term.weight / length)
+            };
+            Some(Signature {
+                mode: mode.mode.clone(),
+                weights: signals.iter().map(weight).collect(),
+            })
+        };
+        Self(model.failure_modes.iter().filter_map(prepare).collect())
+    }
+
+    /// The mode that fits best with its cosine, or unclassified with 0.
+    pub(crate) fn classify(
+        &self,
+        deviations: impl Iterator<Item = f64> + Clone,
+    ) -> (FailureMode, f64) {
+        let clipped = deviations.map(|z| z.clamp(-CLIP, CLIP));
+        let length = clipped.clone().map(|z| z * z).sum::<f64>().sqrt();
+        let mut best = (FailureMode::unclassified(), 0.0);
+        if length <= 0.0 {
+            return best;
+        }
+        for signature in &self.0 {
+            let dot: f64 = clipped
+                .clone()
+                .zip(&signature.weights)
+                .map(|(z, w)| z * w)
+                .sum();
+            let fit = (dot / length).clamp(-1.0, 1.0);
+            if fit >= MIN_FIT && fit > best.1 {
+                best = (signature.mode.clone(), fit);
+            }
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model() -> AssetModel {
+        serde_json::from_value(serde_json::json!({
+            "id": "pump", "name_en": "Pump", "name_zh": "泵", "signals": [],
+            "failure_modes": [
+                {"mode": "bearing-wear", "name_en": "", "name_zh": "", "signature": [
+                    {"signal": "vibration", "weight": 4.0}, {"signal": "temperature", "weight": 3.0}]},
+                {"mode": "cavitation", "name_en": "", "name_zh": "", "signature": [
+                    {"signal": "pressure", "weight": -1.0}, {"signal": "vibration", "weight": 1.0}]}]
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_closest_signature_names_the_mode() {
+        let names = ["pressure", "temperature", "vibration"].map(|n| SignalName::new(n).unwrap());
+        let signatures = Signatures::new(&model(), &names.each_ref());
+        for (z, mode, fit) in [
+            ([0.0, 3.0, 4.0], "bearing-wear", 1.0),
+            ([-5.0, 0.0, 5.0], "cavitation", 1.0),
+            ([-5.0, 0.0, 500.0], "cavitation", 15.0 / 250_f64.sqrt()),
+            ([5.0, 0.0, -5.0], "unclassified", 0.0),
+            ([9.0, 0.0, 1.0], "unclassified", 0.0),
+            ([0.0, 0.0, 0.0], "unclassified", 0.0),
+        ] {
+            let (got, cosine) = signatures.classify(z.into_iter());
+            assert_eq!(got.as_str(), mode, "{z:?}");
+            assert!((cosine - fit).abs() < 1e-12, "{z:?}: {cosine}");
+        }
+    }
+
+    #[test]
+    fn a_signature_whose_signals_are_not_measured_fits_less() {
+        let names = ["vibration", "flow"].map(|n| SignalName::new(n).unwrap());
+        let signatures = Signatures::new(&model(), &names.each_ref());
+        let (mode, fit) = signatures.classify([5.0, 0.0].into_iter());
+        assert_eq!(mode.as_str(), "bearing-wear");
+        assert!((fit - 0.8).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,304 @@
+//! All devices: routing rows to monitors, saving and restoring them, and looking at assets.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use rustc_hash::FxHashMap;
+use telemetry::{AssetId, AssetModel, DeviceId, Event, Finding, JournalRecord, ReadingBatch};
+
+use crate::{
+    AnalyticsError, AssetView, Config, FleetStats,
+    monitor::{Monitor, State},
+    names::Names,
+    snapshot,
+    stage::Stage,
+};
+
+/// What a device watches, as the asset ledger says.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The asset the device measures.
+    pub asset: AssetId,
+    /// What kind of machine it is, for naming failure modes; none when nobody has said.
+    pub model: Option<Arc<AssetModel>>,
+}
+
+/// The monitors of all devices. Pure: the same configuration, records and assignments give
+/// the same findings, bit for bit, also over [`Fleet::take_dirty`] and [`Fleet::restore`]
+/// between any two records.
+///
+/// A device has one monitor, bound to the asset it is assigned to. When the assignment moves
+/// to another asset the monitor starts anew: another machine has another normal.
+#[derive(Debug)]
+pub struct Fleet {
+    config: Config,
+    monitors: Vec<Entry>,
+    by_device: FxHashMap<DeviceId, u32>,
+    by_asset: BTreeMap<AssetId, BTreeSet<(DeviceId, u32)>>,
+    names: Names,
+    /// Per device and per signal of the record at hand; kept to spare the allocation.
+    routes: Vec<u32>,
+    numbers: Vec<u32>,
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    monitor: Monitor,
+    model: Option<Arc<AssetModel>>,
+}
+
+impl Entry {
+    fn use_model(&mut self, model: Option<Arc<AssetModel>>) {
+        let same = match (&self.model, &model) {
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs) || ours == theirs,
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.monitor.set_model(model.as_deref());
+            self.model = model;
+        }
+    }
+}
+
+/// The route of a device that is not watched.
+const UNWATCHED: u32 = u32::MAX;
+
+impl Fleet {
+    /// A fleet without devices.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Config`] when a value is out of range.
+    pub fn new(config: Config) -> Result<Self, AnalyticsError> {
+        config.check()?;
+        Ok(Self {
+            config,
+            monitors: Vec::new(),
+            by_device: FxHashMap::default(),
+            by_asset: BTreeMap::new(),
+            names: Names::default(),
+            routes: Vec::new(),
+            numbers: Vec::new(),
+            refused: 0,
+        })
+    }
+
+    /// Takes a record of the journal and appends what follows from it to `findings`: first its
+    /// readings, then its events, each in order. `assign` is asked once for every device that
+    /// has readings in the record; a device without an assignment is not watched.
+    ///
+    /// [`Event::WorkOrderClosed`] with an outcome that starts a new baseline makes all devices
+    /// of the asset learn anew. Devices going on- and offline change nothing here: silence is
+    /// no deviation, and values too old to stand for their signal are dropped by age.
+    pub fn apply(
+        &mut self,
+        record: &JournalRecord,
+        assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
+        findings: &mut Vec<Finding>,
+    ) {
+        self.prepare(&record.readings, assign);
+        for row in record.readings.rows() {
+            let route = self.routes[row.device_index as usize];
+            if route == UNWATCHED {
+                continue;
+            }
+            let entry = &mut self.monitors[route as usize];
+            let names = (&self.names, &self.numbers[..]);
+            if entry.monitor.push(&self.config, names, row, findings) {
+                entry.monitor.set_model(entry.model.as_deref());
+            }
+        }
+        for event in &record.events {
+            if let Event::WorkOrderClosed { asset, outcome, .. } = event
+                && outcome.starts_new_baseline()
+            {
+                self.relearn(asset);
+            }
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        batch: &ReadingBatch,
+        assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
+    ) {
+        self.numbers.clear();
+        let names = &mut self.names;
+        let numbers = batch.signals().iter().map(|signal| names.number(signal));
+        self.numbers.extend(numbers);
+        let mut routes = std::mem::take(&mut self.routes);
+        routes.clear();
+        routes.extend(batch.devices().iter().map(|device| match assign(device) {
+            Some(assignment) => self.route(device, assignment),
+            None => UNWATCHED,
+        }));
+        self.routes = routes;
+    }
+
+    fn route(&mut self, device: &DeviceId, assignment: Assignment) -> u32 {
+        if let Some(&route) = self.by_device.get(device) {
+            let entry = &mut self.monitors[route as usize];
+            if entry.monitor.state.asset != assignment.asset {
+                let asset = assignment.asset.clone();
+                self.unlist(route);
+                let monitor = Monitor::new(asset.clone(), device.clone(), &self.config);
+                self.monitors[route as usize] = Entry {
+                    monitor,
+                    model: None,
+                };
+                self.list(asset, device.clone(), route);
+            }
+            self.monitors[route as usize].use_model(assignment.model);
+            return route;
+        }
+        if self.monitors.len() >= self.config.max_devices {
+            self.refused += 1;
+            return UNWATCHED;
+        }
+        let monitor = Monitor::new(assignment.asset, device.clone(), &self.config);
+        let route = self.admit(monitor);
+        self.monitors[route as usize].use_model(assignment.model);
+        route
+    }
+
+    fn admit(&mut self, monitor: Monitor) -> u32 {
+        let route = self.monitors.len() as u32;
+        let (asset, device) = (monitor.state.asset.clone(), monitor.state.device.clone());
+        self.by_device.insert(device.clone(), route);
+        self.monitors.push(Entry {
+            monitor,
+            model: None,
+        });
+        self.list(asset, device, route);
+        route
+    }
+
+    fn list(&mut self, asset: AssetId, device: DeviceId, route: u32) {
+        self.by_asset
+            .entry(asset)
+            .or_default()
+            .insert((device, route));
+    }
+
+    fn unlist(&mut self, route: u32) {
+        let state = &self.monitors[route as usize].monitor.state;
+        if let Some(devices) = self.by_asset.get_mut(&state.asset) {
+            devices.remove(&(state.device.clone(), route));
+            if devices.is_empty() {
+                self.by_asset.remove(&state.asset);
+            }
+        }
+    }
+
+    fn routes_of(&self, asset: &AssetId) -> Vec<u32> {
+        let devices = self.by_asset.get(asset);
+        devices.map_or_else(Vec::new, |set| {
+            set.iter().map(|(_, route)| *route).collect()
+        })
+    }
+
+    fn relearn(&mut self, asset: &AssetId) {
+        for route in self.routes_of(asset) {
+            self.monitors[route as usize].monitor.relearn(&self.config);
+        }
+    }
+
+    /// The states that changed since the last call, each with the key for [`Self::restore`]
+    /// (the device id), in the order the devices were first seen.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::StateUnwritable`] when a state cannot be encoded; it stays due.
+    pub fn take_dirty(&mut self) -> Result<Vec<(String, Vec<u8>)>, AnalyticsError> {
+        let mut states = Vec::new();
+        for Entry { monitor, .. } in &self.monitors {
+            if monitor.dirty {
+                let key = monitor.state.device.as_str();
+                states.push((key.to_owned(), snapshot::encode(key, &monitor.state)?));
+            }
+        }
+        for entry in &mut self.monitors {
+            entry.monitor.dirty = false;
+        }
+        Ok(states)
+    }
+
+    /// Puts a saved state back. The asset model comes with the next record of the device.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::StateFormat`] or [`AnalyticsError::StateUnreadable`] when the bytes
+    /// are not a state of this format saved under this key; the fleet is then unchanged.
+    pub fn restore(&mut self, key: &str, bytes: &[u8]) -> Result<(), AnalyticsError> {
+        let state: State = snapshot::decode(key, bytes)?;
+        let unreadable = |problem: &str| AnalyticsError::StateUnreadable {
+            key: key.to_owned(),
+            problem: problem.to_owned(),
+        };
+        if state.device.as_str() != key {
+            return Err(unreadable("it belongs to another device"));
+        }
+        if !state.is_consistent() {
+            return Err(unreadable("its parts contradict each other"));
+        }
+        let monitor = Monitor::restored(state, &mut self.names);
+        if let Some(&route) = self.by_device.get(&monitor.state.device) {
+            self.unlist(route);
+            let (asset, device) = (monitor.state.asset.clone(), monitor.state.device.clone());
+            self.monitors[route as usize] = Entry {
+                monitor,
+                model: None,
+            };
+            self.list(asset, device, route);
+        } else {
+            self.admit(monitor);
+        }
+        Ok(())
+    }
+
+    /// What is known about an asset now; none when no device of it has sent a reading.
+    pub fn latest(&self, asset: &AssetId) -> Option<AssetView> {
+        let views = self.routes_of(asset).into_iter().filter_map(|route| {
+            let monitor = &self.monitors[route as usize].monitor;
+            monitor.state.view(&self.config, &monitor.signatures)
+        });
+        let devices: Vec<_> = views.collect();
+        (!devices.is_empty()).then(|| AssetView {
+            asset: asset.clone(),
+            devices,
+        })
+    }
+
+    /// The assets that are watched, by id.
+    pub fn assets(&self) -> impl Iterator<Item = &AssetId> {
+        self.by_asset.keys()
+    }
+
+    /// Uses another model for naming failure modes on all devices of an asset. The baseline
+    /// stays: it is learned from the machine, not from its model.
+    pub fn reset_model(&mut self, asset: &AssetId, model: Option<&Arc<AssetModel>>) {
+        for route in self.routes_of(asset) {
+            self.monitors[route as usize].use_model(model.cloned());
+        }
+    }
+
+    /// Counters over all devices; those of a device are saved with its state.
+    pub fn stats(&self) -> FleetStats {
+        let mut stats = FleetStats {
+            devices: self.monitors.len(),
+            devices_refused: self.refused,
+            ..FleetStats::default()
+        };
+        for Entry { monitor, .. } in &self.monitors {
+            let state = &monitor.state;
+            stats.learning += usize::from(matches!(state.stage, Stage::Learning { .. }));
+            stats.samples += state.samples;
+            stats.late_rows += state.reorder.late;
+            stats.implausible_rows += state.reorder.implausible;
+            stats.duplicate_values += state.reorder.duplicates;
+            stats.thin_samples += state.thin;
+        }
+        stats
+    }
+}
