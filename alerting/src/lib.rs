@@ -1,1 +1,31 @@
-//! x
+//! Cases: one per asset and failure mode, with its evidence, its event log and an advisory
+//! to the service system (AG in ISO 13374).
+//!
+//! Findings of analytics come in, cases and advisories go out. What a finding means for the
+//! cases is decided by pure code, a function of the stored state and the finding alone; the
+//! store commits each decision together with the position it was made at. That is why a
+//! crash followed by a replay of the same findings leaves every case exactly as it was.
+//!
+//! | module        | what it holds                                                      |
+//! |---------------|--------------------------------------------------------------------|
+//! | [`case`]      | the case, its log entries, its id, queries                          |
+//! | [`lifecycle`] | `next(status, event)`: every legal step                             |
+//! | [`desk`]      | the open cases and alarm episodes in memory, and the steps on them  |
+//! | [`triage`]    | what a finding changes, without IO or clock                         |
+//! | [`store`]     | [`CaseDesk`]: the SQLite file, transactions, the outcome port       |
+
+pub mod case;
+pub mod desk;
+mod error;
+pub mod lifecycle;
+pub mod store;
+#[cfg(test)]
+mod testing;
+pub mod triage;
+
+pub use case::{
+    Case, CaseChange, CaseCounts, CaseDetail, CaseEvent, CaseQuery, CaseStatus, StatusFilter,
+};
+pub use error::AlertingError;
+pub use lifecycle::{CaseEventKind, Illegal};
+pub use store::CaseDesk;

@@ -1,1 +1,37 @@
-//! x
+//! The after-sales service system: customers, sites, the asset ledger, devices, engineers and
+//! work orders.
+//!
+//! It is the system of record for what is maintained, where, and what was done about it. It
+//! meets the rest of the house through ports: it says which devices may publish
+//! (`DeviceGate`), turns advisories into proposed work orders (`AdvisorySink`), and keeps
+//! each order's outcome in an outbox until it has been delivered.
+//!
+//! | module         | what it holds                                                     |
+//! |----------------|-------------------------------------------------------------------|
+//! | [`names`]      | texts that people type, checked once                               |
+//! | [`ledger`]     | customers, sites, assets, devices, engineers                       |
+//! | [`work_order`] | the work order, its log, its due date                              |
+//! | [`lifecycle`]  | `next(status, action)`: every legal step                           |
+//! | [`store`]      | [`Service`]: the SQLite file, the device registry, the ports       |
+
+mod error;
+pub mod ledger;
+pub mod lifecycle;
+pub mod names;
+pub mod store;
+#[cfg(test)]
+mod testing;
+pub mod work_order;
+
+pub use error::ServiceError;
+pub use ledger::{
+    Asset, AssetQuery, AssetUpdate, Customer, CustomerRef, Device, Engineer, NewAsset, NewCustomer,
+    NewEngineer, NewSite, Registration, Site, SiteRef,
+};
+pub use lifecycle::{Action, Illegal, WorkOrderStatus};
+pub use names::{InvalidText, Name, Note, TimeZoneName};
+pub use store::{Service, ServiceConfig};
+pub use work_order::{
+    LogEntry, NewWorkOrder, OrderSignal, Step, WorkOrder, WorkOrderCounts, WorkOrderDetail,
+    WorkOrderKind, WorkOrderQuery,
+};

@@ -1,0 +1,153 @@
+//! Between rows and values. Whatever cannot be read back is an error that names the row.
+
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+use sqlx::{Row, sqlite::SqliteRow};
+use telemetry::{
+    AssetId, CaseId, DeviceId, FailureMode, Outcome, Severity, Timestamp, WorkOrderId,
+};
+
+use crate::{
+    AlertingError, Case, CaseEvent, CaseEventKind, CaseStatus,
+    desk::{Episode, Held, Mark, Watch},
+};
+
+/// Reads the columns of one row.
+struct Reader<'a> {
+    row: &'a SqliteRow,
+    name: String,
+}
+
+impl<'a> Reader<'a> {
+    fn new(row: &'a SqliteRow, name: String) -> Self {
+        Self { row, name }
+    }
+
+    fn get<T>(&self, column: &'static str) -> Result<T, AlertingError>
+    where
+        T: sqlx::Type<sqlx::Sqlite> + sqlx::Decode<'a, sqlx::Sqlite>,
+    {
+        self.row
+            .try_get(column)
+            .map_err(|source| AlertingError::Database {
+                doing: format!("reading {column} of {}", self.name),
+                source,
+            })
+    }
+
+    fn unreadable(&self, column: &'static str, value: &str) -> AlertingError {
+        AlertingError::Unreadable {
+            row: self.name.clone(),
+            column,
+            value: value.chars().take(80).collect(),
+        }
+    }
+
+    fn word<T: FromStr>(&self, column: &'static str) -> Result<T, AlertingError> {
+        let text: &str = self.get(column)?;
+        text.parse().map_err(|_| self.unreadable(column, text))
+    }
+
+    fn maybe_word<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, AlertingError> {
+        let text: Option<&str> = self.get(column)?;
+        text.map(|text| text.parse().map_err(|_| self.unreadable(column, text)))
+            .transpose()
+    }
+
+    fn named<T>(
+        &self,
+        column: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, AlertingError> {
+        let text: &str = self.get(column)?;
+        parse(text).ok_or_else(|| self.unreadable(column, text))
+    }
+
+    fn time(&self, column: &'static str) -> Result<Timestamp, AlertingError> {
+        Ok(Timestamp::from_micros(self.get(column)?))
+    }
+
+    fn maybe_time(&self, column: &'static str) -> Result<Option<Timestamp>, AlertingError> {
+        let micros: Option<i64> = self.get(column)?;
+        Ok(micros.map(Timestamp::from_micros))
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, AlertingError> {
+        let text: &str = self.get(column)?;
+        serde_json::from_str(text).map_err(|_| self.unreadable(column, text))
+    }
+
+    fn maybe_json<T: DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, AlertingError> {
+        let text: Option<&str> = self.get(column)?;
+        text.map(|text| serde_json::from_str(text).map_err(|_| self.unreadable(column, text)))
+            .transpose()
+    }
+}
+
+/// A row of `cases`.
+pub(super) fn case(row: &SqliteRow) -> Result<Case, AlertingError> {
+    let mut read = Reader::new(row, "a case".to_owned());
+    let id: CaseId = read.word("id")?;
+    read.name = format!("case {id}");
+    Ok(Case {
+        id,
+        asset: read.word::<AssetId>("asset")?,
+        device: read.word::<DeviceId>("device")?,
+        failure_mode: read.word::<FailureMode>("failure_mode")?,
+        severity: read.word::<Severity>("severity")?,
+        status: read.named("status", CaseStatus::parse)?,
+        opened_at: read.time("opened_at")?,
+        updated_at: read.time("updated_at")?,
+        cleared_at: read.maybe_time("cleared_at")?,
+        closed_at: read.maybe_time("closed_at")?,
+        score: read.get("score")?,
+        peak_score: read.get("peak_score")?,
+        evidence: read.json("evidence")?,
+        prognosis: read.maybe_json("prognosis")?,
+        work_order: read.maybe_word::<WorkOrderId>("work_order")?,
+        outcome: read.maybe_word::<Outcome>("outcome")?,
+    })
+}
+
+/// A row of `cases` with what the desk keeps beside the case.
+pub(super) fn held(row: &SqliteRow) -> Result<Held, AlertingError> {
+    let case = case(row)?;
+    let read = Reader::new(row, format!("case {}", case.id));
+    Ok(Held {
+        scored_at: read.time("scored_at")?,
+        forecast_at: read.time("forecast_at")?,
+        deferred: read.get("deferred")?,
+        case,
+    })
+}
+
+/// A row of `case_events`.
+pub(super) fn event(row: &SqliteRow) -> Result<CaseEvent, AlertingError> {
+    let read = Reader::new(row, "the log of a case".to_owned());
+    Ok(CaseEvent {
+        at: read.time("at")?,
+        kind: read.named("kind", CaseEventKind::parse)?,
+        by: read.get("actor")?,
+        detail: read.maybe_json("detail")?,
+    })
+}
+
+/// A row of `episodes`.
+pub(super) fn episode(row: &SqliteRow) -> Result<(Watch, Episode), AlertingError> {
+    let read = Reader::new(row, "an alarm episode".to_owned());
+    let watch = (read.word("asset")?, read.word("device")?);
+    let episode = Episode {
+        since: read.time("since")?,
+        case: read.word("case_id")?,
+        active: read.get("active")?,
+        mark: Mark {
+            at: read.time("mark_at")?,
+            rank: read.get("mark_rank")?,
+        },
+    };
+    Ok((watch, episode))
+}

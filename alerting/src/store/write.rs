@@ -1,0 +1,220 @@
+//! The statements of a write transaction.
+
+use sqlx::SqliteConnection;
+use telemetry::{Timestamp, WorkOrderClosed};
+
+use super::rows;
+use crate::{
+    AlertingError, Case, CaseEvent,
+    desk::{Batch, Desk, Episode, Held, Watch},
+};
+
+/// A number that changes when another connection writes to the file.
+/// <https://sqlite.org/pragma.html#pragma_data_version>
+pub(super) async fn data_version(connection: &mut SqliteConnection) -> Result<i64, AlertingError> {
+    sqlx::query_scalar("PRAGMA data_version")
+        .fetch_one(connection)
+        .await
+        .map_err(failed("reading the data version"))
+}
+
+/// The desk as the file has it.
+pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Desk, AlertingError> {
+    let open = sqlx::query("SELECT * FROM cases WHERE status <> 'closed'")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed("reading the open cases"))?;
+    let episodes = sqlx::query("SELECT * FROM episodes")
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading the alarm episodes"))?;
+    Ok(Desk::new(
+        open.iter().map(rows::held).collect::<Result<_, _>>()?,
+        episodes
+            .iter()
+            .map(rows::episode)
+            .collect::<Result<_, _>>()?,
+    ))
+}
+
+/// Writes what a call changed.
+pub(super) async fn persist(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    desk: &Desk,
+) -> Result<(), AlertingError> {
+    // Cases that ended make room for new ones under the index of one open case.
+    for held in batch.rows.values() {
+        if !batch.opened.contains(&held.case.id) {
+            update(connection, held).await?;
+        }
+    }
+    for id in &batch.opened {
+        if let Some(held) = batch.rows.get(id) {
+            insert(connection, held).await?;
+        }
+    }
+    for (case, event) in &batch.log {
+        append(connection, case.as_str(), event).await?;
+    }
+    for watch in &batch.watches {
+        if let Some(episode) = desk.episode(watch) {
+            put_episode(connection, watch, episode).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn insert(connection: &mut SqliteConnection, held: &Held) -> Result<(), AlertingError> {
+    let case = &held.case;
+    let doing = format!("opening case {} of asset {}", case.id, case.asset);
+    sqlx::query(
+        "INSERT INTO cases (id, asset, device, failure_mode, severity, status, opened_at,
+             updated_at, cleared_at, closed_at, score, peak_score, scored_at, evidence,
+             prognosis, forecast_at, work_order, deferred, outcome)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(case.id.as_str())
+    .bind(case.asset.as_str())
+    .bind(case.device.as_str())
+    .bind(case.failure_mode.as_str())
+    .bind(case.severity.as_str())
+    .bind(case.status.as_str())
+    .bind(case.opened_at.as_micros())
+    .bind(case.updated_at.as_micros())
+    .bind(case.cleared_at.map(Timestamp::as_micros))
+    .bind(case.closed_at.map(Timestamp::as_micros))
+    .bind(case.score)
+    .bind(case.peak_score)
+    .bind(held.scored_at.as_micros())
+    .bind(json(case, &case.evidence)?)
+    .bind(maybe_json(case, case.prognosis.as_ref())?)
+    .bind(held.forecast_at.as_micros())
+    .bind(
+        case.work_order
+            .as_ref()
+            .map(|order| order.as_str().to_owned()),
+    )
+    .bind(held.deferred)
+    .bind(case.outcome.map(telemetry::Outcome::as_str))
+    .execute(connection)
+    .await
+    .map_err(failed(&doing))?;
+    Ok(())
+}
+
+/// Everything but what is frozen at opening.
+async fn update(connection: &mut SqliteConnection, held: &Held) -> Result<(), AlertingError> {
+    let case = &held.case;
+    let doing = format!("changing case {}", case.id);
+    sqlx::query(
+        "UPDATE cases SET severity = ?, status = ?, updated_at = ?, cleared_at = ?,
+             closed_at = ?, score = ?, peak_score = ?, scored_at = ?, prognosis = ?,
+             forecast_at = ?, work_order = ?, deferred = ?, outcome = ?
+         WHERE id = ?",
+    )
+    .bind(case.severity.as_str())
+    .bind(case.status.as_str())
+    .bind(case.updated_at.as_micros())
+    .bind(case.cleared_at.map(Timestamp::as_micros))
+    .bind(case.closed_at.map(Timestamp::as_micros))
+    .bind(case.score)
+    .bind(case.peak_score)
+    .bind(held.scored_at.as_micros())
+    .bind(maybe_json(case, case.prognosis.as_ref())?)
+    .bind(held.forecast_at.as_micros())
+    .bind(
+        case.work_order
+            .as_ref()
+            .map(|order| order.as_str().to_owned()),
+    )
+    .bind(held.deferred)
+    .bind(case.outcome.map(telemetry::Outcome::as_str))
+    .bind(case.id.as_str())
+    .execute(connection)
+    .await
+    .map_err(failed(&doing))?;
+    Ok(())
+}
+
+async fn append(
+    connection: &mut SqliteConnection,
+    case: &str,
+    event: &CaseEvent,
+) -> Result<(), AlertingError> {
+    let doing = format!("logging {} of case {case}", event.kind);
+    sqlx::query(
+        "INSERT INTO case_events (case_id, at, kind, actor, detail) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(case)
+    .bind(event.at.as_micros())
+    .bind(event.kind.as_str())
+    .bind(event.by.as_deref())
+    .bind(event.detail.as_ref().map(ToString::to_string))
+    .execute(connection)
+    .await
+    .map_err(failed(&doing))?;
+    Ok(())
+}
+
+async fn put_episode(
+    connection: &mut SqliteConnection,
+    (asset, device): &Watch,
+    episode: &Episode,
+) -> Result<(), AlertingError> {
+    let doing = format!("recording the alarm of device {device} on asset {asset}");
+    sqlx::query(
+        "INSERT INTO episodes (asset, device, since, case_id, active, mark_at, mark_rank)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (asset, device) DO UPDATE SET since = excluded.since,
+             case_id = excluded.case_id, active = excluded.active,
+             mark_at = excluded.mark_at, mark_rank = excluded.mark_rank",
+    )
+    .bind(asset.as_str())
+    .bind(device.as_str())
+    .bind(episode.since.as_micros())
+    .bind(episode.case.as_str())
+    .bind(episode.active)
+    .bind(episode.mark.at.as_micros())
+    .bind(episode.mark.rank)
+    .execute(connection)
+    .await
+    .map_err(failed(&doing))?;
+    Ok(())
+}
+
+/// Notes that the end of an order has been taken in; false when it was before.
+pub(super) async fn note_ended(
+    connection: &mut SqliteConnection,
+    closed: &WorkOrderClosed,
+) -> Result<bool, AlertingError> {
+    let doing = format!("recording the end of work order {}", closed.work_order);
+    let noted = sqlx::query("INSERT OR IGNORE INTO ended_orders (work_order, at) VALUES (?, ?)")
+        .bind(closed.work_order.as_str())
+        .bind(closed.at.as_micros())
+        .execute(connection)
+        .await
+        .map_err(failed(&doing))?;
+    Ok(noted.rows_affected() > 0)
+}
+
+fn failed(doing: &str) -> impl FnOnce(sqlx::Error) -> AlertingError {
+    |source| AlertingError::Database {
+        doing: doing.to_owned(),
+        source,
+    }
+}
+
+fn maybe_json<T: serde::Serialize>(
+    case: &Case,
+    value: Option<&T>,
+) -> Result<Option<String>, AlertingError> {
+    value.map(|value| json(case, value)).transpose()
+}
+
+fn json<T: serde::Serialize>(case: &Case, value: &T) -> Result<String, AlertingError> {
+    serde_json::to_string(value).map_err(|error| AlertingError::Database {
+        doing: format!("writing case {} as JSON", case.id),
+        source: sqlx::Error::Encode(Box::new(error)),
+    })
+}

@@ -1,0 +1,170 @@
+//! Findings as analytics makes them, for the tests.
+
+use telemetry::{
+    Assessment, AssetId, CaseId, Condition, ConditionState, Contribution, DeviceId, Evidence,
+    FailureMode, Finding, HealthIndex, NoPrognosis, Outcome, Prognosis, PrognosisOutcome,
+    SignalName, Statistics, Timestamp, WorkOrderClosed, WorkOrderId,
+};
+
+/// Seconds into the plant's life.
+pub(crate) fn t(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+pub(crate) fn asset(id: &str) -> AssetId {
+    AssetId::new(id).unwrap()
+}
+
+pub(crate) fn order(id: &str) -> WorkOrderId {
+    WorkOrderId::new(id).unwrap()
+}
+
+pub(crate) fn evidence(mode: &str, score: f64) -> Evidence {
+    Evidence {
+        model: "pca-t2-q/1".to_owned(),
+        window_from: t(0),
+        window_to: t(10),
+        baseline_from: t(-1_000),
+        baseline_to: t(-1),
+        baseline_rows: 400,
+        statistics: Statistics {
+            t2: score * 12.5,
+            t2_limit: 12.5,
+            q: 0.1,
+            q_limit: 3.0,
+            score,
+            on: 1.0,
+            off: 0.7,
+        },
+        failure_mode: FailureMode::new(mode).unwrap(),
+        failure_mode_fit: 0.93,
+        contributions: vec![Contribution {
+            signal: SignalName::new("vibration_mm_s").unwrap(),
+            share: 1.0,
+            deviation: 6.1,
+            value: 4.9,
+            normal: 2.1,
+            normal_low: 1.6,
+            normal_high: 2.6,
+        }],
+    }
+}
+
+/// A device of an asset, which makes findings about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Probe {
+    pub(crate) asset: AssetId,
+    pub(crate) device: DeviceId,
+}
+
+pub(crate) fn probe(asset_id: &str, device: &str) -> Probe {
+    Probe {
+        asset: asset(asset_id),
+        device: DeviceId::new(device).unwrap(),
+    }
+}
+
+impl Probe {
+    fn condition(
+        &self,
+        state: ConditionState,
+        since: i64,
+        at: i64,
+        evidence: Option<Evidence>,
+    ) -> Finding {
+        Finding::Condition(Condition {
+            asset: self.asset.clone(),
+            device: self.device.clone(),
+            at: t(at),
+            state,
+            since: t(since),
+            evidence,
+        })
+    }
+
+    pub(crate) fn alarm(&self, since: i64, at: i64, mode: &str, score: f64) -> Finding {
+        self.condition(
+            ConditionState::Alarm,
+            since,
+            at,
+            Some(evidence(mode, score)),
+        )
+    }
+
+    pub(crate) fn alarm_without_evidence(&self, since: i64, at: i64) -> Finding {
+        self.condition(ConditionState::Alarm, since, at, None)
+    }
+
+    pub(crate) fn normal(&self, since: i64, at: i64) -> Finding {
+        let evidence = Some(evidence(FailureMode::UNCLASSIFIED, 0.3));
+        self.condition(ConditionState::Normal, since, at, evidence)
+    }
+
+    pub(crate) fn watch(&self, since: i64, at: i64) -> Finding {
+        let evidence = Some(evidence(FailureMode::UNCLASSIFIED, 1.1));
+        self.condition(ConditionState::Watch, since, at, evidence)
+    }
+
+    pub(crate) fn learning(&self, at: i64) -> Finding {
+        let state = ConditionState::Learning {
+            rows: 3,
+            needed: 400,
+        };
+        self.condition(state, 0, at, None)
+    }
+
+    pub(crate) fn health(&self, at: i64, index: f64) -> Finding {
+        let health = HealthIndex::new(index);
+        Finding::Assessment(Assessment {
+            asset: self.asset.clone(),
+            device: self.device.clone(),
+            at: t(at),
+            health,
+            zone: health.zone(),
+            score: 1.0,
+        })
+    }
+
+    pub(crate) fn forecast(&self, at: i64, p10: f64, p50: f64) -> Finding {
+        Finding::Prognosis(PrognosisOutcome::Forecast(Prognosis {
+            asset: self.asset.clone(),
+            device: self.device.clone(),
+            at: t(at),
+            model: "theil-sen/1".to_owned(),
+            limit: 30.0,
+            rul_p10_s: p10,
+            rul_p50_s: p50,
+            rul_p90_s: f64::INFINITY,
+            loss_per_day: 2.5,
+            window_from: t(0),
+            p_value: 0.001,
+        }))
+    }
+
+    pub(crate) fn no_forecast(&self, at: i64) -> Finding {
+        Finding::Prognosis(PrognosisOutcome::None(NoPrognosis {
+            asset: self.asset.clone(),
+            device: self.device.clone(),
+            at: t(at),
+            reason: "no_significant_trend".to_owned(),
+        }))
+    }
+}
+
+/// The end of an order.
+pub(crate) fn ended(
+    work_order: &str,
+    of: &AssetId,
+    case: Option<&CaseId>,
+    outcome: Option<Outcome>,
+    at: i64,
+) -> WorkOrderClosed {
+    WorkOrderClosed {
+        work_order: order(work_order),
+        asset: of.clone(),
+        case: case.cloned(),
+        outcome,
+        at: t(at),
+        note: "seen to".to_owned(),
+    }
+}

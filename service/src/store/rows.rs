@@ -1,0 +1,215 @@
+//! Between rows and values. Whatever cannot be read back is an error that names the row.
+
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
+use sqlx::{Row, sqlite::SqliteRow};
+use telemetry::{DeviceId, Timestamp, WorkOrderClosed};
+
+use crate::{
+    Asset, Customer, CustomerRef, Device, Engineer, LogEntry, Note, ServiceError, Site, SiteRef,
+    WorkOrder, WorkOrderKind, WorkOrderStatus, work_order::order_id,
+};
+
+/// Reads the columns of one row.
+struct Reader<'a> {
+    row: &'a SqliteRow,
+    name: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    fn get<T>(&self, column: &'static str) -> Result<T, ServiceError>
+    where
+        T: sqlx::Type<sqlx::Sqlite> + sqlx::Decode<'a, sqlx::Sqlite>,
+    {
+        self.row
+            .try_get(column)
+            .map_err(|source| ServiceError::Database {
+                doing: format!("reading {column} of {}", self.name),
+                source,
+            })
+    }
+
+    fn unreadable(&self, column: &'static str, value: &str) -> ServiceError {
+        ServiceError::Unreadable {
+            row: self.name.to_owned(),
+            column,
+            value: value.chars().take(80).collect(),
+        }
+    }
+
+    fn word<T: FromStr>(&self, column: &'static str) -> Result<T, ServiceError> {
+        let text: &str = self.get(column)?;
+        text.parse().map_err(|_| self.unreadable(column, text))
+    }
+
+    fn maybe_word<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, ServiceError> {
+        let text: Option<&str> = self.get(column)?;
+        text.map(|text| text.parse().map_err(|_| self.unreadable(column, text)))
+            .transpose()
+    }
+
+    fn named<T>(
+        &self,
+        column: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, ServiceError> {
+        let text: &str = self.get(column)?;
+        parse(text).ok_or_else(|| self.unreadable(column, text))
+    }
+
+    fn time(&self, column: &'static str) -> Result<Timestamp, ServiceError> {
+        Ok(Timestamp::from_micros(self.get(column)?))
+    }
+
+    fn maybe_time(&self, column: &'static str) -> Result<Option<Timestamp>, ServiceError> {
+        let micros: Option<i64> = self.get(column)?;
+        Ok(micros.map(Timestamp::from_micros))
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, ServiceError> {
+        let text: &str = self.get(column)?;
+        serde_json::from_str(text).map_err(|_| self.unreadable(column, text))
+    }
+}
+
+/// A row of `customers`.
+pub(super) fn customer(row: &SqliteRow) -> Result<Customer, ServiceError> {
+    let read = Reader {
+        row,
+        name: "a customer",
+    };
+    Ok(Customer {
+        id: read.word("id")?,
+        name: read.word("name")?,
+        created_at: read.time("created_at")?,
+    })
+}
+
+/// A row of `sites`.
+pub(super) fn site(row: &SqliteRow) -> Result<Site, ServiceError> {
+    let read = Reader {
+        row,
+        name: "a site",
+    };
+    Ok(Site {
+        id: read.word("id")?,
+        customer: read.word("customer")?,
+        name: read.word("name")?,
+        time_zone: read.word("time_zone")?,
+        created_at: read.time("created_at")?,
+    })
+}
+
+/// A row of `engineers`.
+pub(super) fn engineer(row: &SqliteRow) -> Result<Engineer, ServiceError> {
+    let read = Reader {
+        row,
+        name: "an engineer",
+    };
+    Ok(Engineer {
+        id: read.word("id")?,
+        name: read.word("name")?,
+        skills: read.json("skills")?,
+    })
+}
+
+/// A row of `devices`.
+pub(super) fn device(row: &SqliteRow) -> Result<Device, ServiceError> {
+    let read = Reader {
+        row,
+        name: "a device",
+    };
+    Ok(Device {
+        id: read.word("id")?,
+        asset: read.maybe_word("asset")?,
+        registered_at: read.time("registered_at")?,
+    })
+}
+
+/// A row of `assets` joined with its site, its customer and its devices as a JSON list.
+pub(super) fn asset(row: &SqliteRow) -> Result<Asset, ServiceError> {
+    let read = Reader {
+        row,
+        name: "an asset",
+    };
+    let mut devices: Vec<DeviceId> = read.json("devices")?;
+    devices.sort_unstable();
+    Ok(Asset {
+        id: read.word("id")?,
+        name: read.word("name")?,
+        model: read.word("model")?,
+        customer: CustomerRef {
+            id: read.word("customer_id")?,
+            name: read.word("customer_name")?,
+        },
+        site: SiteRef {
+            id: read.word("site_id")?,
+            name: read.word("site_name")?,
+            time_zone: read.word("site_time_zone")?,
+        },
+        discovered: read.get("discovered")?,
+        registered_at: read.time("registered_at")?,
+        devices,
+    })
+}
+
+/// A row of `work_orders` joined with the names of its asset and its engineer.
+pub(super) fn work_order(row: &SqliteRow) -> Result<WorkOrder, ServiceError> {
+    let read = Reader {
+        row,
+        name: "a work order",
+    };
+    Ok(WorkOrder {
+        id: order_id(read.get("number")?),
+        asset: read.word("asset")?,
+        asset_name: read.word("asset_name")?,
+        case: read.maybe_word("case_id")?,
+        kind: read.named("kind", WorkOrderKind::parse)?,
+        status: read.named("status", WorkOrderStatus::parse)?,
+        severity: read.maybe_word("severity")?,
+        failure_mode: read.maybe_word("failure_mode")?,
+        opened_at: read.maybe_time("opened_at")?,
+        signals: read.json("signals")?,
+        due_by: read.maybe_time("due_by")?,
+        engineer: read.maybe_word("engineer")?,
+        engineer_name: read.maybe_word("engineer_name")?,
+        scheduled_for: read.maybe_time("scheduled_for")?,
+        outcome: read.maybe_word("outcome")?,
+        note: read.word("note")?,
+        created_at: read.time("created_at")?,
+        updated_at: read.time("updated_at")?,
+    })
+}
+
+/// A row of `work_order_log`.
+pub(super) fn log_entry(row: &SqliteRow) -> Result<LogEntry, ServiceError> {
+    let read = Reader {
+        row,
+        name: "the log of a work order",
+    };
+    let from: Option<&str> = read.get("from_status")?;
+    Ok(LogEntry {
+        at: read.time("at")?,
+        by: read.word("actor")?,
+        from: from.and_then(WorkOrderStatus::parse),
+        to: read.named("to_status", WorkOrderStatus::parse)?,
+        note: read.word("note")?,
+    })
+}
+
+/// A row of `work_orders` whose order has ended, with the note of the last log entry.
+pub(super) fn closed(row: &SqliteRow) -> Result<WorkOrderClosed, ServiceError> {
+    let read = Reader {
+        row,
+        name: "an ended work order",
+    };
+    Ok(WorkOrderClosed {
+        work_order: order_id(read.get("number")?),
+        asset: read.word("asset")?,
+        case: read.maybe_word("case_id")?,
+        outcome: read.maybe_word("outcome")?,
+        at: read.time("updated_at")?,
+        note: read.word::<Note>("closing_note")?.to_string(),
+    })
+}

@@ -1,0 +1,73 @@
+//! Advisories as alerting hands them in, for the tests.
+
+use telemetry::{
+    Advisory, AssetId, CaseId, Contribution, DeviceId, Evidence, FailureMode, Prognosis, Severity,
+    SignalName, Statistics, Timestamp,
+};
+
+/// Seconds into the plant's life.
+pub(crate) fn t(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+/// Nine signals, the first with the largest share.
+fn contributions() -> Vec<Contribution> {
+    let part = |number: u8| Contribution {
+        signal: SignalName::new(&format!("signal {number}")).unwrap(),
+        share: 1.0 / f64::from(number + 2),
+        deviation: 9.5 - f64::from(number),
+        value: 1.0,
+        normal: 1.0,
+        normal_low: 0.9,
+        normal_high: 1.1,
+    };
+    (0..9).map(part).collect()
+}
+
+pub(crate) fn advisory(case: &str, asset: &str, severity: Severity) -> Advisory {
+    Advisory {
+        case: CaseId::new(case).unwrap(),
+        asset: AssetId::new(asset).unwrap(),
+        device: DeviceId::new(asset).unwrap(),
+        failure_mode: FailureMode::new("bearing-wear").unwrap(),
+        severity,
+        opened_at: t(1_000),
+        evidence: Evidence {
+            model: "pca-t2-q/1".to_owned(),
+            window_from: t(900),
+            window_to: t(1_000),
+            baseline_from: t(0),
+            baseline_to: t(800),
+            baseline_rows: 400,
+            statistics: Statistics {
+                t2: 20.0,
+                t2_limit: 10.0,
+                q: 1.0,
+                q_limit: 2.0,
+                score: 2.0,
+                on: 1.0,
+                off: 0.7,
+            },
+            failure_mode: FailureMode::new("bearing-wear").unwrap(),
+            failure_mode_fit: 0.9,
+            contributions: contributions(),
+        },
+        prognosis: None,
+    }
+}
+
+pub(crate) fn prognosis(asset: &str, at: i64, rul_p10_s: f64) -> Prognosis {
+    Prognosis {
+        asset: AssetId::new(asset).unwrap(),
+        device: DeviceId::new(asset).unwrap(),
+        at: t(at),
+        model: "theil-sen/1".to_owned(),
+        limit: 30.0,
+        rul_p10_s,
+        rul_p50_s: 2.0 * rul_p10_s,
+        rul_p90_s: 4.0 * rul_p10_s,
+        loss_per_day: 3.0,
+        window_from: t(0),
+        p_value: 0.01,
+    }
+}

@@ -1,0 +1,80 @@
+use telemetry::WorkOrderId;
+
+use super::*;
+use crate::testing::{advisory, prognosis, t};
+
+#[test]
+fn the_due_date_is_the_p10_date_else_it_follows_the_severity() {
+    const DAY_S: i64 = 86_400;
+    for (severity, rul_p10_s, due) in [
+        (Severity::Critical, None, t(1_000 + 2 * DAY_S)),
+        (Severity::Warning, None, t(1_000 + 14 * DAY_S)),
+        (Severity::Watch, None, t(1_000 + 14 * DAY_S)),
+        (Severity::Critical, Some(3_600.0), t(1_500 + 3_600)),
+        (Severity::Warning, Some(0.0), t(1_500)),
+        (
+            Severity::Warning,
+            Some(f64::INFINITY),
+            Timestamp::CALENDAR_MAX,
+        ),
+    ] {
+        let mut advisory = advisory("C-1", "pump-1", severity);
+        advisory.prognosis = rul_p10_s.map(|rul| prognosis("pump-1", 1_500, rul));
+        assert_eq!(due_by(&advisory), due, "{severity} {rul_p10_s:?}");
+    }
+}
+
+#[test]
+fn an_order_names_the_five_signals_with_the_largest_share() {
+    let mut advisory = advisory("C-1", "pump-1", Severity::Warning);
+    advisory.evidence.contributions[1].deviation = f64::NAN;
+    let names: Vec<String> = top_signals(&advisory)
+        .iter()
+        .map(|part| part.signal.to_string())
+        .collect();
+    assert_eq!(
+        names,
+        ["signal 0", "signal 2", "signal 3", "signal 4", "signal 5"]
+    );
+}
+
+#[test]
+fn order_ids_are_numbers_with_a_prefix_and_nothing_else() {
+    for (number, id) in [
+        (1, "WO-000001"),
+        (999_999, "WO-999999"),
+        (1_000_000, "WO-1000000"),
+    ] {
+        assert_eq!(order_id(number).as_str(), id);
+        assert_eq!(order_number(&order_id(number)), Some(number));
+    }
+    for bad in [
+        "WO-1",
+        "WO-000000",
+        "WO--00001",
+        "wo-000001",
+        "000001",
+        "WO-",
+    ] {
+        assert_eq!(order_number(&WorkOrderId::new(bad).unwrap()), None, "{bad}");
+    }
+}
+
+#[test]
+fn a_predictive_order_is_not_written_by_hand() {
+    let order = |kind, due_by| NewWorkOrder {
+        asset: AssetId::new("pump-1").unwrap(),
+        kind,
+        note: Note::empty(),
+        by: Name::new("Mei").unwrap(),
+        due_by,
+    };
+    let error = check_new(&order(WorkOrderKind::Predictive, None)).unwrap_err();
+    assert!(error.to_string().contains("use inspection"), "{error}");
+    let error = check_new(&order(WorkOrderKind::Inspection, Some(Timestamp::MAX))).unwrap_err();
+    assert!(
+        error.to_string().starts_with("due_by is not valid"),
+        "{error}"
+    );
+    assert!(check_new(&order(WorkOrderKind::Corrective, Some(t(5)))).is_ok());
+}
