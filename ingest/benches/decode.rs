@@ -1,0 +1,111 @@
+//! How fast one core turns messages into rows: `cargo bench -p ingest`.
+//!
+//! Prints messages a second for the decoder alone on three signals, and what the library's codec
+//! takes for reading one PUBLISH, which is why the listener reads that packet by hand.
+
+use std::{hint::black_box, time::Instant};
+
+use bytes::BytesMut;
+use ingest::{Decoder, Message, TopicCache};
+use rumqttc::{mqttbytes::v4, v5::mqttbytes::v5};
+use telemetry::{Admission, JournalRecord, Timestamp};
+
+/// Messages in one record, as a busy connection has them.
+const BATCH: usize = 1_000;
+const ROUNDS: usize = 1_000;
+
+/// The best of some runs, because other work on the machine only ever slows one down.
+fn best(mut run: impl FnMut()) -> f64 {
+    let times = (0..5).map(|_| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    });
+    times.fold(f64::INFINITY, f64::min)
+}
+
+fn main() {
+    let payloads: Vec<String> = (0..BATCH)
+        .map(|at| {
+            format!(
+                "{{\"ts\":{},\"temperature_c\":{:.2},\"pressure_bar\":{:.3},\"vibration_mm_s\":{:.3}}}",
+                1_583_748_873_000_u64 + at as u64,
+                60.0 + (at % 97) as f64 / 7.0,
+                4.0 + (at % 31) as f64 / 13.0,
+                1.0 + (at % 53) as f64 / 17.0
+            )
+        })
+        .collect();
+    let decoder = Decoder::default();
+    let mut cache = TopicCache::default();
+    let seconds = best(|| {
+        for _ in 0..ROUNDS {
+            let mut record = JournalRecord::default();
+            for payload in &payloads {
+                let message = Message {
+                    topic: "telemetry/pump-7",
+                    payload: payload.as_bytes(),
+                    received_at: Timestamp::EPOCH,
+                };
+                decoder.decode(&mut cache, message, |_| Admission::Admitted, &mut record);
+            }
+            assert_eq!(black_box(&record).readings.row_count(), BATCH);
+        }
+    });
+    let rate = (BATCH * ROUNDS) as f64 / seconds;
+    println!(
+        "decode, 3 signals of JSON: {rate:.0} messages/s, {:.0} readings/s a core",
+        rate * 3.0
+    );
+    codec("codec v4", &payloads, write_v4, |stream| {
+        let Ok(v4::Packet::Publish(publish)) = v4::Packet::read(stream, 1 << 20) else {
+            panic!()
+        };
+        publish.topic.len() + publish.payload.len()
+    });
+    codec("codec v5", &payloads, write_v5, |stream| {
+        let Ok(v5::Packet::Publish(publish)) = v5::Packet::read(stream, Some(1 << 20)) else {
+            panic!()
+        };
+        let topic = std::str::from_utf8(&publish.topic).expect("written from a text");
+        topic.len() + publish.payload.len()
+    });
+}
+
+fn write_v4(payload: &str, out: &mut BytesMut) {
+    let mut publish = v4::Publish::new("telemetry/pump-7", rumqttc::QoS::AtLeastOnce, payload);
+    publish.pkid = 7;
+    publish.write(out).expect("it fits");
+}
+
+fn write_v5(payload: &str, out: &mut BytesMut) {
+    let qos = rumqttc::v5::mqttbytes::QoS::AtLeastOnce;
+    let mut publish = v5::Publish::new("telemetry/pump-7", qos, payload.to_string(), None);
+    publish.pkid = 7;
+    publish.write(out).expect("it fits");
+}
+
+/// Times reading a buffer of packets with the library's codec.
+fn codec(
+    name: &str,
+    payloads: &[String],
+    write: fn(&str, &mut BytesMut),
+    read: impl Fn(&mut BytesMut) -> usize,
+) {
+    let mut bytes = BytesMut::new();
+    for payload in payloads {
+        write(payload, &mut bytes);
+    }
+    let seconds = best(|| {
+        for _ in 0..ROUNDS / 10 {
+            let mut stream = bytes.clone();
+            while !stream.is_empty() {
+                black_box(read(&mut stream));
+            }
+        }
+    });
+    println!(
+        "{name}: {:.0} ns a PUBLISH",
+        seconds * 1e9 / (BATCH * ROUNDS / 10) as f64
+    );
+}

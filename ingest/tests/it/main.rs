@@ -1,0 +1,12 @@
+//! The listener and the subscriber over real sockets.
+//!
+//! One binary, so that the client library is linked once.
+
+// Clippy exempts the test functions themselves but not their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod bounds;
+mod forbidden;
+mod listener;
+mod subscriber;
+mod support;
