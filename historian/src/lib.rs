@@ -1,1 +1,26 @@
-//! x
+//! The journal of what arrived and the store of time series.
+//!
+//! ```text
+//! ingest ──append──▶ Journal ──read──▶ Store ──range, buckets──▶ dashboards
+//!                       └─────read──▶ analytics (in bellwether)
+//! ```
+//!
+//! [`Journal`] is the one source of truth: a reading is acknowledged when, and only when,
+//! its group commit has been fsynced there. [`Store`] follows the journal and keeps the
+//! readings as compressed chunks per series; it can always be brought up to date again from
+//! the journal, which is trimmed only behind its readers. Both are SQLite files in WAL mode
+//! with `synchronous=FULL`.
+
+mod error;
+pub mod journal;
+mod sqlite;
+pub mod store;
+
+pub use error::HistorianError;
+pub use journal::{
+    DeadLetterQuery, Journal, JournalConfig, JournalStats, ReaderPosition, Snapshot,
+    StoredDeadLetter,
+};
+pub use store::{
+    Bucket, FindingKind, FindingQuery, Sample, SeriesInfo, SeriesKey, Store, StoreConfig,
+};

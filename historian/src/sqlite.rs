@@ -1,0 +1,273 @@
+//! Opening SQLite files so that a commit survives a power cut, and a small pool of readers.
+//!
+//! Every file runs in WAL mode with `synchronous=FULL`: a commit returns after the log has
+//! been fsynced. Versions before 3.51.3 could lose committed pages when the log was reset
+//! under a concurrent checkpoint, so an older library is refused at start-up.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::Semaphore;
+
+use crate::error::{During, HistorianError};
+
+/// The first release with the fix for lost pages when the log is reset.
+const MIN_SQLITE_VERSION: i32 = 3_051_003;
+
+/// Queries that may read one file at the same moment; more would only fight for two cores.
+const MAX_READERS: usize = 4;
+
+/// How long a connection waits for another one's lock before it gives up; far above any commit.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The log is cut back to this size after it grew, in bytes.
+const WAL_KEEP_BYTES: u64 = 64 << 20;
+
+/// How a file is laid out and recognised.
+pub(crate) struct Layout {
+    /// What the file is, in words.
+    pub(crate) what: &'static str,
+    /// `PRAGMA application_id`, so that no other file is taken for ours.
+    pub(crate) application_id: i32,
+    /// `PRAGMA user_version`.
+    pub(crate) version: i32,
+    /// Bytes a page. Large blobs go through pages, so large pages mean fewer of them.
+    pub(crate) page_bytes: u32,
+    /// Bytes of log after which a commit also moves the log into the file.
+    pub(crate) checkpoint_bytes: u32,
+    /// The tables; run on an empty file.
+    pub(crate) schema: &'static str,
+}
+
+/// Opens a file for writing, and makes its tables when it is new.
+pub(crate) fn open_writer(path: &Path, layout: &Layout) -> Result<Connection, HistorianError> {
+    if rusqlite::version_number() < MIN_SQLITE_VERSION {
+        return Err(HistorianError::SqliteTooOld {
+            found: rusqlite::version(),
+        });
+    }
+    let mut connection = Connection::open(path).during("open a file for writing")?;
+    configure(&connection, layout).during("configure a file")?;
+    let tx = begin(&mut connection)?;
+    let (application_id, version) = markers(&tx).during("read the version of a file")?;
+    if application_id == 0 && version == 0 && is_empty(&tx).during("look for tables")? {
+        tx.execute_batch(layout.schema).during("create tables")?;
+        tx.pragma_update(None, "application_id", layout.application_id)
+            .during("mark a new file")?;
+        tx.pragma_update(None, "user_version", layout.version)
+            .during("mark a new file")?;
+    } else if application_id != layout.application_id || version != layout.version {
+        return Err(HistorianError::WrongFile {
+            path: path.to_owned(),
+            what: layout.what,
+            found: format!("application id {application_id:#x}, version {version}"),
+        });
+    }
+    tx.commit().during("create tables")?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, layout: &Layout) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "page_size", layout.page_bytes)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let pages = layout.checkpoint_bytes / layout.page_bytes;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
+    connection.pragma_update_and_check(
+        None,
+        "journal_size_limit",
+        WAL_KEEP_BYTES as i64,
+        |_| Ok(()),
+    )
+}
+
+fn markers(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+    let read = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok((read("application_id")?, read("user_version")?))
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
+        row.get(0)
+    })
+}
+
+/// Opens a file that exists for reading.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, HistorianError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).during("open a file for reading")?;
+    connection
+        .busy_timeout(BUSY_TIMEOUT)
+        .during("configure a reader")?;
+    Ok(connection)
+}
+
+/// Begins a transaction that has the write lock from the start.
+pub(crate) fn begin(connection: &mut Connection) -> Result<Transaction<'_>, HistorianError> {
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .during("begin a transaction")
+}
+
+/// Takes the lock file beside a database; it is released when the file is dropped.
+pub(crate) fn lock(path: &Path) -> Result<File, HistorianError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    let io = |action| {
+        let path = lock.clone();
+        move |source| HistorianError::Io {
+            action,
+            path,
+            source,
+        }
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&lock)
+        .map_err(io("open"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(HistorianError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(io("lock")(source)),
+    }
+}
+
+/// Read connections to one file. A query borrows one and runs on a blocking thread.
+#[derive(Clone)]
+pub(crate) struct ReadPool {
+    path: Arc<Path>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl ReadPool {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            idle: Arc::default(),
+            permits: Arc::new(Semaphore::new(MAX_READERS)),
+        }
+    }
+
+    /// Runs a query on a blocking thread with a connection of its own.
+    pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, HistorianError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, HistorianError> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| HistorianError::Closed { what: "read pool" })?;
+        let pool = self.clone();
+        blocking(move || {
+            let _permit = permit;
+            let mut connection = pool.take()?;
+            let answer = job(&mut connection);
+            pool.lock().push(connection);
+            answer
+        })
+        .await
+    }
+
+    fn take(&self) -> Result<Connection, HistorianError> {
+        match self.lock().pop() {
+            Some(connection) => Ok(connection),
+            None => open_reader(&self.path),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs blocking work away from the async threads.
+pub(crate) async fn blocking<T, F>(job: F) -> Result<T, HistorianError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, HistorianError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(job)
+        .await
+        .map_err(|source| HistorianError::Worker(Some(source)))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout {
+        what: "test file",
+        application_id: 0x1234,
+        version: 3,
+        page_bytes: 8192,
+        checkpoint_bytes: 1 << 20,
+        schema: "CREATE TABLE t (x INTEGER)",
+    };
+
+    #[test]
+    fn a_commit_is_fsynced_and_the_library_is_new_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("a.db"), &LAYOUT).unwrap();
+        let read = |name: &str| -> String {
+            connection
+                .pragma_query_value(None, name, |row| {
+                    row.get::<_, rusqlite::types::Value>(0)
+                        .map(|v| format!("{v:?}"))
+                })
+                .unwrap()
+        };
+        assert_eq!(read("journal_mode"), "Text(\"wal\")");
+        assert_eq!(read("synchronous"), "Integer(2)", "2 is FULL");
+        assert_eq!(read("page_size"), "Integer(8192)");
+        assert_eq!(read("wal_autocheckpoint"), "Integer(128)");
+        assert!(rusqlite::version_number() >= MIN_SQLITE_VERSION);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_or_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(open_writer(&path, &LAYOUT).unwrap());
+        drop(open_writer(&path, &LAYOUT).unwrap());
+        let later = Layout {
+            version: 4,
+            ..LAYOUT
+        };
+        let other = Layout {
+            application_id: 7,
+            ..LAYOUT
+        };
+        for layout in [later, other] {
+            let error = open_writer(&path, &layout).unwrap_err();
+            assert!(matches!(error, HistorianError::WrongFile { .. }), "{error}");
+        }
+        let foreign = folder.path().join("b.db");
+        let connection = Connection::open(&foreign).unwrap();
+        connection.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        let error = open_writer(&foreign, &LAYOUT).unwrap_err();
+        assert!(matches!(error, HistorianError::WrongFile { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_lock_is_held_once_and_released_on_drop() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let held = lock(&path).unwrap();
+        assert!(matches!(lock(&path), Err(HistorianError::InUse { .. })));
+        drop(held);
+        assert!(lock(&path).is_ok());
+    }
+}

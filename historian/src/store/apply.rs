@@ -1,0 +1,128 @@
+//! From journal records to points in the tail.
+//!
+//! Nearly every point is later than all others of its series and costs one comparison and one
+//! push. The rest is collected over all records at hand and looked up together, so that a
+//! replayed history decodes each chunk once a batch rather than once a point.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use rustc_hash::FxHashMap;
+use telemetry::{JournalRecord, Offset};
+
+use super::{SeriesKey, chunk::Points, disk, follow::Follower, state::State};
+use crate::error::HistorianError;
+
+/// A point that is not later than all others of its series.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    series: u32,
+    at: i64,
+    value: f64,
+}
+
+impl Follower {
+    /// Makes the readings of records visible. Records that were applied before change
+    /// nothing, so after an error the same call may be made again.
+    pub(crate) fn apply(
+        &mut self,
+        entries: &[(Offset, Arc<JournalRecord>)],
+    ) -> Result<(), HistorianError> {
+        let Some((last, _)) = entries.last() else {
+            return Ok(());
+        };
+        let mut late = Vec::new();
+        for (_, record) in entries {
+            // The lock is taken anew for each record, so that queries get in between.
+            let added = append(&mut self.inner.state_mut(), record, &mut late);
+            self.inner.count.fetch_add(added as u64, Ordering::AcqRel);
+        }
+        self.insert_late(late)?;
+        self.inner.applied.store(last.0, Ordering::Release);
+        Ok(())
+    }
+
+    fn insert_late(&mut self, mut late: Vec<Late>) -> Result<(), HistorianError> {
+        // The sort is stable: of points with the same key the first stays first.
+        late.sort_by_key(|point| (point.series, point.at));
+        late.dedup_by_key(|point| (point.series, point.at));
+        for group in late.chunk_by(|a, b| a.series == b.series) {
+            let points = self.new_points(group)?;
+            if points.is_empty() {
+                continue;
+            }
+            let mut state = self.inner.state_mut();
+            state.series[group[0].series as usize].insert(points.as_slice());
+            state.tail_points += points.len();
+            let added = points.len() as u64;
+            self.inner.count.fetch_add(added, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// Those points of one series, sorted by time, whose time is not stored yet.
+    fn new_points(&self, group: &[Late]) -> Result<Points, HistorianError> {
+        let state = self.inner.state();
+        let series = &state.series[group[0].series as usize];
+        let mut chunk: Option<(i64, Vec<i64>)> = None;
+        let mut points = Points::default();
+        for point in group {
+            if series.tail.times.binary_search(&point.at).is_ok() {
+                continue;
+            }
+            if let Some(index) = series.chunk_at(point.at) {
+                let id = series.chunks[index].id;
+                if chunk.as_ref().is_none_or(|(loaded, _)| *loaded != id) {
+                    chunk = Some((id, self.load(id)?.times));
+                }
+                let times = chunk.as_ref().map_or(&[][..], |(_, times)| times);
+                if times.binary_search(&point.at).is_ok() {
+                    continue;
+                }
+            }
+            points.push(point.at, point.value);
+        }
+        Ok(points)
+    }
+
+    /// The points of a chunk that the catalogue names.
+    pub(crate) fn load(&self, id: i64) -> Result<Points, HistorianError> {
+        disk::points(&self.reader, id)?
+            .ok_or_else(|| HistorianError::corrupt("chunk", id as u64, "it is missing"))
+    }
+}
+
+/// Appends what is later than all others; the rest goes to `late`. Gives the number appended.
+fn append(state: &mut State, record: &JournalRecord, late: &mut Vec<Late>) -> usize {
+    let readings = &record.readings;
+    // (device, signal) of the record's dictionaries to the number of the series.
+    let mut numbers: FxHashMap<(u32, u32), u32> = FxHashMap::default();
+    let mut added = 0;
+    for row in readings.rows() {
+        let at = row.measured_at.as_micros();
+        for (&signal, &value) in row.signals.iter().zip(row.values) {
+            let number = *numbers
+                .entry((row.device_index, signal))
+                .or_insert_with(|| {
+                    let name = &readings.signals()[signal as usize];
+                    state.find(row.device, name).unwrap_or_else(|| {
+                        let key = SeriesKey {
+                            device: row.device.clone(),
+                            signal: name.clone(),
+                        };
+                        state.add(key, false)
+                    })
+                });
+            if state.series[number as usize].append(at, value) {
+                added += 1;
+            } else {
+                late.push(Late {
+                    series: number,
+                    at,
+                    value,
+                });
+            }
+        }
+    }
+    state.tail_points += added;
+    added
+}

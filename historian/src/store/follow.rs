@@ -1,0 +1,210 @@
+//! The one task that changes points: follows the journal, flushes, compacts, retains.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use rusqlite::Connection;
+use rustc_hash::FxHashSet;
+use telemetry::{Clock, Offset};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Inner, READER, Store};
+use crate::{
+    error::HistorianError,
+    journal::Journal,
+    sqlite::{self, blocking},
+};
+
+/// Bytes of journal applied in one go: some 300,000 readings, some tens of milliseconds.
+const READ_BYTES: usize = 8 << 20;
+
+/// Points rewritten in one go of compaction. After each piece of journal at least as many
+/// points are merged as came in, so compaction keeps up without ever holding readings up long.
+const COMPACT_POINTS: usize = 500_000;
+
+/// How often retention is looked after.
+const RETAIN_EVERY: Duration = Duration::from_mins(10);
+
+/// How long to wait after a failure that may pass, such as a full disk.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a shutdown may take to catch up with the journal before it flushes. What is left
+/// stays in the journal.
+const CATCH_UP_FOR: Duration = Duration::from_secs(5);
+
+/// The state of the task: what changes points runs here, one step after the other.
+pub(crate) struct Follower {
+    pub(crate) inner: Arc<Inner>,
+    /// Reads chunks that late points or merges need.
+    pub(crate) reader: Connection,
+    /// Series whose chunks have changed and may be worth merging, each once.
+    pub(crate) to_compact: VecDeque<u32>,
+    pub(crate) queued: FxHashSet<u32>,
+    /// The applied offset that is on disk, when this task has written it.
+    pub(crate) flushed: Option<Offset>,
+}
+
+impl Follower {
+    pub(crate) fn new(inner: Arc<Inner>) -> Result<Self, HistorianError> {
+        let reader = sqlite::open_reader(&inner.config.path)?;
+        let count = inner.state().series.len() as u32;
+        Ok(Self {
+            inner,
+            reader,
+            // After a crash any series may have a run that was about to be merged.
+            to_compact: (0..count).collect(),
+            queued: (0..count).collect(),
+            flushed: None,
+        })
+    }
+}
+
+/// Runs a step of the follower on a blocking thread and takes the follower back.
+async fn step<T: Send + 'static>(
+    slot: &mut Option<Follower>,
+    job: impl FnOnce(&mut Follower) -> Result<T, HistorianError> + Send + 'static,
+) -> Result<T, HistorianError> {
+    let mut follower = slot.take().ok_or(HistorianError::Worker(None))?;
+    let (follower, answer) = blocking(move || {
+        let answer = job(&mut follower);
+        Ok((follower, answer))
+    })
+    .await?;
+    *slot = Some(follower);
+    answer
+}
+
+struct Task {
+    store: Store,
+    journal: Journal,
+    follower: Option<Follower>,
+    next_flush: Instant,
+    next_retain: Instant,
+    /// The position this run has saved in the journal.
+    saved: Option<Offset>,
+}
+
+impl Store {
+    /// Follows the journal until `shutdown`, then catches up, writes everything to chunks and
+    /// saves its position. Only one run may be active for a store.
+    ///
+    /// # Errors
+    /// What will not pass by itself, such as a damaged record or chunk. A full disk is waited out.
+    pub async fn run(
+        self,
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        shutdown: CancellationToken,
+    ) -> Result<(), HistorianError> {
+        let _ = self.0.clock.set(clock);
+        let inner = Arc::clone(&self.0);
+        let follower = blocking(move || Follower::new(inner)).await?;
+        let mut task = Task {
+            next_flush: Instant::now() + self.0.config.flush_interval,
+            next_retain: Instant::now(),
+            saved: None,
+            store: self,
+            journal,
+            follower: Some(follower),
+        };
+        while !shutdown.is_cancelled() {
+            if let Err(error) = task.turn(&shutdown).await {
+                if !error.is_transient() {
+                    return Err(error);
+                }
+                tracing::warn!(%error, cause = ?error, "the store waits before it goes on");
+                let _ = timeout(RETRY_AFTER, shutdown.cancelled()).await;
+            }
+        }
+        task.finish().await
+    }
+}
+
+impl Task {
+    /// One turn: what is due, then a piece of journal, or a wait when there is none.
+    async fn turn(&mut self, shutdown: &CancellationToken) -> Result<(), HistorianError> {
+        let mut committed = self.journal.committed();
+        committed.mark_unchanged();
+        self.flush_when_due().await?;
+        self.retain_when_due().await?;
+        let applied = self.apply_next().await?;
+        let compacts = self.follower.as_ref().is_some_and(Follower::may_compact);
+        if compacts {
+            step(&mut self.follower, |follower| {
+                follower.compact(COMPACT_POINTS)
+            })
+            .await?;
+        }
+        if !applied && !compacts {
+            let next = self.next_flush.min(self.next_retain);
+            tokio::select! {
+                _ = committed.changed() => {}
+                () = sleep_until(next) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the next piece of journal. Says no when there is none.
+    async fn apply_next(&mut self) -> Result<bool, HistorianError> {
+        let after = self.store.applied();
+        let entries = self.journal.read(after, READ_BYTES).await?;
+        if entries.is_empty() {
+            return Ok(false);
+        }
+        step(&mut self.follower, move |follower| follower.apply(&entries)).await?;
+        Ok(true)
+    }
+
+    async fn flush_when_due(&mut self) -> Result<(), HistorianError> {
+        let inner = &self.store.0;
+        let full = inner.state().tail_points >= inner.config.max_tail_points;
+        if full || Instant::now() >= self.next_flush {
+            self.flush().await?;
+            self.next_flush = Instant::now() + self.store.0.config.flush_interval;
+        }
+        Ok(())
+    }
+
+    /// Chunks first, then the position: what the journal may trim is always in chunks.
+    async fn flush(&mut self) -> Result<(), HistorianError> {
+        let applied = self.store.applied();
+        step(&mut self.follower, Follower::flush).await?;
+        if self.saved != Some(applied) {
+            self.journal
+                .save_position(READER, applied, Vec::new())
+                .await?;
+            self.saved = Some(applied);
+        }
+        Ok(())
+    }
+
+    async fn retain_when_due(&mut self) -> Result<(), HistorianError> {
+        if Instant::now() < self.next_retain {
+            return Ok(());
+        }
+        if let Some(retention) = self.store.0.config.retention {
+            let now = self.store.0.now();
+            step(&mut self.follower, move |follower| {
+                follower.retain(now, retention)
+            })
+            .await?;
+        }
+        self.next_retain = Instant::now() + RETAIN_EVERY;
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), HistorianError> {
+        let until = Instant::now() + CATCH_UP_FOR;
+        while Instant::now() < until {
+            match self.apply_next().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if error.is_transient() => sleep(Duration::from_millis(100)).await,
+                Err(error) => return Err(error),
+            }
+        }
+        self.flush().await
+    }
+}
