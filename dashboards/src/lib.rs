@@ -1,1 +1,31 @@
-//! x
+//! The HTTP API and the embedded web UI.
+//!
+//! | module      | what it holds                                                         |
+//! |-------------|-----------------------------------------------------------------------|
+//! | [`parts`]   | [`Parts`]: everything the API reads from and acts on                    |
+//! | [`fleet`]   | [`FleetView`]: the present state of each asset, fed by the pipeline     |
+//! | [`events`]  | [`EventBus`]: live changes, throttled, on their way to browsers         |
+//! | [`state`]   | the one word for how an asset is (pure)                                 |
+//! | [`labels`]  | names of signals, units and failure modes in both languages (pure)      |
+//! | [`api`]     | axum routes, one file per resource, with their OpenAPI description      |
+//! | [`web`]     | the web UI, built and embedded by `build.rs`                            |
+//!
+//! There is no login yet, so the server answers on loopback names only and refuses changes
+//! that pages of other sites send; see the guard in [`api`].
+
+pub mod api;
+mod connections;
+pub mod events;
+pub mod fleet;
+pub mod labels;
+pub mod parts;
+mod server;
+pub mod state;
+pub mod web;
+
+pub use api::{Problem, openapi};
+pub use events::EventBus;
+pub use fleet::{AssetLive, DeviceLive, FleetView};
+pub use parts::Parts;
+pub use server::{router, serve};
+pub use state::AssetState;

@@ -1,0 +1,261 @@
+//! The wiring: which part is connected to which, in what order they start and stop.
+//!
+//! ```text
+//! listener, subscribers ──▶ journal ─┬─▶ store                      (reader "historian")
+//!        gate ◀── service            └─▶ pipeline ─▶ cases ─▶ service  (reader "analytics")
+//!                    └── outcomes ─▶ cases, journal
+//! dashboards read from all of them
+//! ```
+//!
+//! Starting: lock, sockets, databases, then everything at once. Stopping: what takes readings
+//! in stops first and acknowledges what it has taken; then the readers of the journal save
+//! where they are; the journal closes last. What is left over is in the journal and comes
+//! back at the next start, so stopping may be cut short without losing anything.
+
+mod data_dir;
+mod settings;
+mod sockets;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use alerting::CaseDesk;
+use anyhow::{Context, Result};
+use dashboards::{EventBus, FleetView};
+use historian::{Journal, JournalConfig, Store, StoreConfig};
+use ingest::{IngestStats, Listener, Subscriber};
+use service::{Registration, Service, ServiceConfig};
+use telemetry::{AssetModel, AssetModelId, Clock, SystemClock, Timestamp};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    outcomes::Outcomes,
+    pipeline::{Pipeline, PipelineParts},
+};
+use data_dir::DataDir;
+use settings::{analytics_config, bind_listener, decoder, load_models, subscribers};
+pub(crate) use sockets::free_port;
+use tasks::Tasks;
+
+/// Every part, open and connected, with both sockets bound. Cheap to clone where shared.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    /// What arrived.
+    pub(crate) journal: Journal,
+    /// Readings and findings.
+    pub(crate) store: Store,
+    /// Cases.
+    pub(crate) cases: CaseDesk,
+    /// Assets, orders, people.
+    pub(crate) service: Service,
+    /// What went through ingest.
+    pub(crate) stats: Arc<IngestStats>,
+    /// The present state of each asset.
+    pub(crate) fleet: FleetView,
+    /// Live changes for browsers.
+    pub(crate) events: EventBus,
+    /// Up to where analytics has applied the journal.
+    pub(crate) analysed: watch::Receiver<telemetry::Offset>,
+}
+
+/// A program that is ready to run.
+pub(crate) struct App {
+    parts: Parts,
+    config: Config,
+    models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+    outcomes: Arc<Notify>,
+    pipeline: Pipeline,
+    listener: Option<Listener>,
+    subscribers: Vec<Subscriber>,
+    http: TcpListener,
+    started_at: Timestamp,
+    demo: bool,
+    data_dir: DataDir,
+}
+
+impl App {
+    /// Locks the data directory, binds the sockets and opens every part.
+    ///
+    /// # Errors
+    /// What cannot be opened or bound, with the key that changes it.
+    pub(crate) async fn open(config: Config, demo: bool) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let data_dir = DataDir::lock(&config.data_dir)?;
+        let http = sockets::bind_http(config.http.bind).await?;
+        let models = Arc::new(load_models(config.models.dir.as_deref())?);
+        let files = Files::open(&data_dir, &config, &clock).await?;
+        let stats = Arc::new(IngestStats::new());
+        let ingest = ingest::Parts {
+            journal: Arc::new(files.journal.clone()),
+            gate: Arc::new(files.service.clone()),
+            clock: Arc::clone(&clock),
+            decoder: Arc::new(decoder(&config)?),
+            stats: Arc::clone(&stats),
+        };
+        let listener = bind_listener(&config, ingest.clone()).await?;
+        let subscribers = subscribers(&config, &ingest)?;
+        let (fleet, events) = (FleetView::new(), EventBus::new());
+        let Files {
+            journal,
+            store,
+            cases,
+            service,
+        } = files;
+        let pipeline = Pipeline::open(PipelineParts {
+            journal: journal.clone(),
+            store: store.clone(),
+            cases: cases.clone(),
+            service: service.clone(),
+            fleet: fleet.clone(),
+            events: events.clone(),
+            models: Arc::clone(&models),
+            analytics: analytics_config(&config),
+            clock: Arc::clone(&clock),
+        })
+        .await?;
+        let analysed = pipeline.applied();
+        Ok(Self {
+            parts: Parts {
+                journal,
+                store,
+                cases,
+                service,
+                stats,
+                fleet,
+                events,
+                analysed,
+            },
+            config,
+            models,
+            outcomes: Arc::new(Notify::new()),
+            pipeline,
+            listener,
+            subscribers,
+            http,
+            started_at: clock.now(),
+            demo,
+            data_dir,
+        })
+    }
+
+    /// The open parts.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// The address of API and web UI.
+    pub(crate) fn http_address(&self) -> Result<std::net::SocketAddr> {
+        self.http
+            .local_addr()
+            .context("the HTTP socket has no address")
+    }
+
+    /// The address of the MQTT endpoint, when there is one.
+    pub(crate) fn mqtt_address(&self) -> Option<std::net::SocketAddr> {
+        self.listener.as_ref().map(Listener::local_addr)
+    }
+
+    /// Runs until `shutdown`, then stops in order.
+    ///
+    /// # Errors
+    /// The first part that failed; all others are stopped then as well.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        let parts = self.parts.clone();
+        let readers_stop = CancellationToken::new();
+        let mut tasks = Tasks::new(shutdown.clone());
+        if let Some(listener) = self.listener {
+            tasks.intake("the MQTT listener", listener.run(shutdown.clone()));
+        }
+        for subscriber in self.subscribers {
+            tasks.intake("a subscriber", subscriber.run(shutdown.clone()));
+        }
+        let dashboards = dashboards::Parts {
+            journal: parts.journal.clone(),
+            store: parts.store.clone(),
+            cases: parts.cases.clone(),
+            service: parts.service.clone(),
+            fleet: parts.fleet.clone(),
+            events: parts.events.clone(),
+            ingest: Arc::clone(&parts.stats),
+            models: Arc::clone(&self.models),
+            clock: Arc::new(SystemClock),
+            outcomes: Arc::clone(&self.outcomes),
+            bind: self.http.local_addr()?,
+            allowed_hosts: Vec::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            demo: self.demo,
+            shutdown: shutdown.clone(),
+        };
+        tasks.intake("the HTTP server", dashboards::serve(self.http, dashboards));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let historian = parts
+            .store
+            .clone()
+            .run(parts.journal.clone(), clock, readers_stop.clone());
+        tasks.reader("the historian", historian);
+        tasks.reader("the analytics", self.pipeline.run(readers_stop.clone()));
+        let outcomes = Outcomes {
+            service: parts.service.clone(),
+            cases: parts.cases.clone(),
+            journal: parts.journal.clone(),
+            events: parts.events.clone(),
+            wake: self.outcomes,
+        };
+        tasks.reader("the outcomes", outcomes.run(readers_stop.clone()));
+        tracing::info!(data_dir = %self.data_dir.path().display(), config = ?self.config.log.level, "running");
+        let ended = tasks.run(readers_stop).await;
+        parts.cases.close().await;
+        parts.service.close().await;
+        if let Err(error) = parts.journal.close().await {
+            tracing::error!(%error, "the journal did not close cleanly");
+        }
+        tracing::info!("stopped");
+        ended
+    }
+}
+
+/// The parts that keep a file each.
+struct Files {
+    journal: Journal,
+    store: Store,
+    cases: CaseDesk,
+    service: Service,
+}
+
+impl Files {
+    async fn open(data_dir: &DataDir, config: &Config, clock: &Arc<dyn Clock>) -> Result<Self> {
+        let journal = Journal::open(JournalConfig::at(data_dir.file("journal.db")))
+            .context("cannot open the journal")?;
+        let mut store = StoreConfig::at(data_dir.file("historian.db"));
+        store.retention = config.historian.retention;
+        let store = Store::open(store, &journal)
+            .await
+            .context("cannot open the historian")?;
+        let cases = CaseDesk::open(&data_dir.file("cases.db"))
+            .await
+            .context("cannot open the cases")?;
+        let registration = if config.service.open_registration {
+            Registration::Open
+        } else {
+            Registration::Closed
+        };
+        let settings = ServiceConfig { registration };
+        let service = Service::open(&data_dir.file("service.db"), settings, Arc::clone(clock))
+            .await
+            .context("cannot open the service system")?;
+        Ok(Self {
+            journal,
+            store,
+            cases,
+            service,
+        })
+    }
+}

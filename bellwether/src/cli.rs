@@ -1,0 +1,313 @@
+//! The command line: what may be typed, and nothing of what it does.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "these texts are shown in a terminal as they are written"
+)]
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use telemetry::DeviceId;
+
+use crate::{
+    broker_url::BrokerUrl,
+    config::{Override, parse_duration},
+    replay::Speed,
+};
+
+/// Machine telemetry in, preventive work orders out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bellwether",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show everything at once: a simulated plant, the program, and a web page to watch it on.
+    Demo(DemoArgs),
+    /// Run: take readings in, learn, raise cases and work orders, serve API and web UI.
+    Run(RunArgs),
+    /// Simulate a plant of degrading machines that publishes over MQTT.
+    Simulate(SimulateArgs),
+    /// Publish a recorded CSV over MQTT, as if its device sent it now.
+    Replay(ReplayArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(BenchVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Check the configuration as `run` would see it, and show what is in force.
+    Check(ConfigCheckArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchVerb {
+    /// Messages and readings a second, durably acknowledged, by number of connections.
+    Ingest(BenchIngestArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file (TOML) [env: BELLWETHER_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of everything that must survive a restart [key: data_dir]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address of the MQTT endpoint [key: ingest.listener.bind]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) mqtt: Option<String>,
+    /// Address of API and web UI [key: http.bind]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<String>,
+    /// Set any key, as in --set analytics.learning_rows=400; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+impl ConfigArgs {
+    /// The flags as the last layer of the configuration.
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        let flag = |flag: &str, key: &str, text: &str| Override {
+            flag: flag.to_owned(),
+            key: key.to_owned(),
+            text: text.to_owned(),
+        };
+        let mut all: Vec<Override> = self
+            .set
+            .iter()
+            .map(|(key, text)| flag("--set", key, text))
+            .collect();
+        if let Some(dir) = &self.data_dir {
+            all.push(flag("--data-dir", "data_dir", &dir.to_string_lossy()));
+        }
+        if let Some(mqtt) = &self.mqtt {
+            all.push(flag("--mqtt", "ingest.listener.bind", mqtt));
+        }
+        if let Some(http) = &self.http {
+            all.push(flag("--http", "http.bind", http));
+        }
+        all
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("use KEY=VALUE, as in analytics.learning_rows=400")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// End by itself after this long, as in 150s; without it the demo runs until it is stopped
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) lasting: Option<Duration>,
+    /// Seed of everything random in the plant
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Print one JSON object about the run on standard output at its end
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// MQTT endpoint to publish to
+    #[arg(long, value_name = "URL", default_value = "mqtt://127.0.0.1:1883")]
+    pub(crate) broker: BrokerUrl,
+    /// API whose completed work orders repair the machines, as in http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    pub(crate) api: Option<String>,
+    /// End by itself after this long
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) lasting: Option<Duration>,
+    /// Seed of everything random in the plant
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many times as fast as the clock event time runs until it has caught up
+    #[arg(long, value_name = "FACTOR", default_value_t = 7200.0, value_parser = factor)]
+    pub(crate) speed: f64,
+    /// How far in the past event time begins
+    #[arg(long, value_name = "DURATION", default_value = "300d", value_parser = parse_duration)]
+    pub(crate) past: Duration,
+    /// Between two rows of a machine, in event time
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Print one JSON object about the run on standard output at its end
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor: Option<f64> = text.parse().ok();
+    factor
+        .filter(|factor| (1.0..=1e6).contains(factor))
+        .ok_or_else(|| "use a number from 1 to 1000000".to_owned())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if (Duration::from_millis(10)..=Duration::from_hours(24)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("use 10ms to 1d".to_owned())
+    }
+}
+
+/// MQTT's quality of service.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum QosArg {
+    /// At most once.
+    #[value(name = "0")]
+    Zero,
+    /// At least once.
+    #[value(name = "1")]
+    One,
+    /// Exactly once.
+    #[value(name = "2")]
+    Two,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Recording: a CSV with a header, separated by comma, semicolon or tab
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Device that sends it
+    #[arg(long)]
+    pub(crate) device: DeviceId,
+    /// max, or how many times as fast as it was recorded
+    #[arg(long, default_value = "1")]
+    pub(crate) speed: Speed,
+    /// MQTT endpoint to publish to
+    #[arg(long, value_name = "URL", default_value = "mqtt://127.0.0.1:1883")]
+    pub(crate) broker: BrokerUrl,
+    /// Columns to leave out, such as labels
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) ignore: Vec<String>,
+    /// Time column, when its name is unusual
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time_column: Option<String>,
+    /// Quality of service: 0, 1 or 2
+    #[arg(long, value_enum, default_value = "1", hide_possible_values = true)]
+    pub(crate) qos: QosArg,
+    /// Topic
+    #[arg(long, default_value = "telemetry/{device}")]
+    pub(crate) topic: String,
+    /// Print one JSON object about the replay on standard output at its end
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print the configuration in force as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchIngestArgs {
+    /// Numbers of connections to measure
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,10,100,1000", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) connections: Vec<u16>,
+    /// Seconds measured for each, after the warm-up
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Messages without an acknowledgement at the same time, for each connection
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) inflight: u16,
+    /// Broker to measure in turn with the same generator
+    #[arg(long, value_name = "URL")]
+    pub(crate) against: Option<BrokerUrl>,
+    /// Print the results as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn help_of_every_verb_stays_as_it_is() {
+        let mut all = Vec::new();
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        for path in [
+            &[][..],
+            &["demo"],
+            &["run"],
+            &["simulate"],
+            &["replay"],
+            &["config"],
+            &["config", "check"],
+            &["bench"],
+            &["bench", "ingest"],
+        ] {
+            let mut verb = &mut command;
+            for name in path {
+                verb = verb.find_subcommand_mut(name).unwrap();
+            }
+            all.push(format!(
+                "$ bellwether {} --help\n{}\n",
+                path.join(" "),
+                verb.render_help()
+            ));
+        }
+        insta::assert_snapshot!(all.concat());
+    }
+
+    #[test]
+    fn the_contract_of_the_commands_is_understood() {
+        for line in [
+            "bellwether demo --for 150s --json",
+            "bellwether run --config plant.toml --mqtt 127.0.0.1:1999 --set log.level=debug",
+            "bellwether replay 1.csv --device pump-1 --speed max --ignore anomaly,changepoint",
+            "bellwether replay 1.csv --device pump-1 --speed 60 --qos 2 --broker mqtt://127.0.0.1:1884",
+            "bellwether simulate --api http://127.0.0.1:8080 --for 10s",
+            "bellwether config check --json",
+            "bellwether bench ingest --connections 10,100 --against mqtt://127.0.0.1:1884 --json",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        for line in [
+            "bellwether",
+            "bellwether fly",
+            "bellwether demo --for soon",
+            "bellwether replay 1.csv",
+            "bellwether replay 1.csv --device a/b",
+            "bellwether bench ingest --connections 0",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! From the journal to the work order: the reader `analytics`.
+//!
+//! ```text
+//! journal ─▶ register new devices ─▶ Fleet::apply ─▶ store.put_findings ─▶ cases.observe ─▶ submit advisories
+//!    ▲                                                                                           │
+//!    └────────────────── position + snapshots, together, once a second ◀──────────────────────────┘
+//! ```
+//!
+//! Every step to the right is idempotent, so a crash means: the same records again from the
+//! last saved position, the same findings, and nothing new downstream. [`Fleet`] is pure and
+//! heavy on the processor; it runs on a blocking thread, never on the reactor.
+
+mod apply;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use alerting::{AlertingError, CaseDesk};
+use analytics::Fleet;
+use anyhow::{Context, Result};
+use dashboards::{EventBus, FleetView};
+use historian::{HistorianError, Journal, Snapshot, Store};
+use service::Service;
+use telemetry::{
+    AdvisorySink, AssetId, AssetModel, AssetModelId, Clock, DeviceId, Finding, JournalRecord,
+    Offset,
+};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use apply::{Applied, ClosedOrders, Worker};
+
+/// The name of this reader in the journal.
+const READER: &str = "analytics";
+/// Bytes of records applied in one go: some tens of milliseconds of work.
+const READ_BYTES: usize = 2 * 1024 * 1024;
+/// How often position and snapshots are saved: a crash repeats this much work.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How often the state of assets is shown to dashboards while records keep coming.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
+/// Waits between tries of something that may work again, such as a full disk.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MOST: Duration = Duration::from_secs(5);
+/// The snapshot that is not a monitor. The slash keeps it apart from device ids.
+const CLOSED_ORDERS: &str = "bellwether/closed-orders";
+
+/// What the pipeline is connected to.
+pub(crate) struct PipelineParts {
+    pub(crate) journal: Journal,
+    pub(crate) store: Store,
+    pub(crate) cases: CaseDesk,
+    pub(crate) service: Service,
+    pub(crate) fleet: FleetView,
+    pub(crate) events: EventBus,
+    pub(crate) models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+    pub(crate) analytics: analytics::Config,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The reader `analytics`.
+pub(crate) struct Pipeline {
+    parts: PipelineParts,
+    /// Away while it is applying.
+    worker: Option<Worker>,
+    position: Offset,
+    saved: Offset,
+    saved_at: Instant,
+    shown_at: Instant,
+    changed: BTreeSet<AssetId>,
+    applied: watch::Sender<Offset>,
+    /// Whether an advisory could not be handed over yet.
+    advisories_wait: bool,
+}
+
+impl Pipeline {
+    /// Registers the reader and restores analytics to its saved position.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or a snapshot is not readable.
+    pub(crate) async fn open(parts: PipelineParts) -> Result<Self> {
+        let mut fleet = Fleet::new(parts.analytics.clone())?;
+        let position = parts.journal.register_reader(READER).await?;
+        let mut closed = ClosedOrders::default();
+        for Snapshot { key, bytes } in parts.journal.load_snapshots(READER).await? {
+            if key == CLOSED_ORDERS {
+                closed = ClosedOrders::decode(&bytes)?;
+            } else {
+                fleet
+                    .restore(&key, &bytes)
+                    .with_context(|| format!("cannot restore the analytics of device {key}"))?;
+            }
+        }
+        let now = Instant::now();
+        let mut pipeline = Self {
+            worker: Some(Worker::new(fleet, closed)),
+            position,
+            saved: position,
+            saved_at: now,
+            shown_at: now,
+            changed: BTreeSet::new(),
+            applied: watch::Sender::new(position),
+            advisories_wait: true,
+            parts,
+        };
+        pipeline.show_restored().await?;
+        Ok(pipeline)
+    }
+
+    /// Up to where the journal has been applied and everything that follows has been done.
+    pub(crate) fn applied(&self) -> watch::Receiver<Offset> {
+        self.applied.subscribe()
+    }
+
+    /// Follows the journal until it is stopped, then saves where it is.
+    ///
+    /// # Errors
+    /// When something failed that waiting does not mend.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<()> {
+        let mut committed = self.parts.journal.committed();
+        while !stop.is_cancelled() {
+            let newest = *committed.borrow_and_update();
+            if newest > self.position {
+                self.advance(newest, &stop).await?;
+            } else {
+                self.show();
+                tokio::select! {
+                    changed = committed.changed() => if changed.is_err() { break },
+                    () = tokio::time::sleep(SAVE_EVERY) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+            if self.advisories_wait {
+                self.submit_advisories().await?;
+            }
+            if self.saved_at.elapsed() >= SAVE_EVERY && self.saved < self.position {
+                self.save().await?;
+            }
+        }
+        self.show();
+        if self.saved < self.position {
+            self.save().await?;
+        }
+        Ok(())
+    }
+
+    /// Applies the next records and does what follows from them.
+    async fn advance(&mut self, newest: Offset, stop: &CancellationToken) -> Result<()> {
+        let records = self.parts.journal.read(self.position, READ_BYTES).await?;
+        let Some(last) = records.last().map(|(offset, _)| *offset) else {
+            // Committed but empty for readers: dead letters only.
+            self.position = newest;
+            self.applied.send_replace(newest);
+            return Ok(());
+        };
+        self.register(&records).await?;
+        let applied = self.apply(records).await?;
+        self.note(&applied);
+        if !applied.findings.is_empty() {
+            self.hand_on(applied.findings, stop).await?;
+        }
+        self.position = last;
+        self.applied.send_replace(last);
+        if self.shown_at.elapsed() >= SHOW_EVERY {
+            self.show();
+        }
+        Ok(())
+    }
+
+    /// Makes discovered assets of devices nobody has registered.
+    async fn register(&self, records: &[(Offset, Arc<JournalRecord>)]) -> Result<()> {
+        let mut unknown: BTreeSet<DeviceId> = BTreeSet::new();
+        for (_, record) in records {
+            for device in record.readings.devices() {
+                if self.parts.service.assignment(device).is_none() {
+                    unknown.insert(device.clone());
+                }
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let unknown: Vec<DeviceId> = unknown.into_iter().collect();
+        for asset in self.parts.service.register_discovered(&unknown).await? {
+            tracing::info!(asset = %asset.id, "discovered");
+            self.parts.events.asset_changed(&asset.id);
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, records: Vec<(Offset, Arc<JournalRecord>)>) -> Result<Applied> {
+        let mut worker = self.worker.take().context("the analytics has ended")?;
+        let (service, models) = (self.parts.service.clone(), Arc::clone(&self.parts.models));
+        let task = tokio::task::spawn_blocking(move || {
+            let applied = worker.apply(&records, &service, &models);
+            (worker, applied)
+        });
+        let (worker, applied) = task.await.context("the analytics panicked")?;
+        self.worker = Some(worker);
+        Ok(applied)
+    }
+
+    /// Tells dashboards what arrived from whom.
+    fn note(&mut self, applied: &Applied) {
+        let fleet = &self.parts.fleet;
+        for (asset, device, at) in &applied.received {
+            fleet.received(asset, device, *at);
+        }
+        for (asset, device, online) in &applied.online {
+            fleet.device_online(asset, device, *online);
+        }
+        self.changed.extend(applied.assets().cloned());
+    }
+
+    /// Stores findings and lets alerting see them.
+    async fn hand_on(&mut self, findings: Vec<Finding>, stop: &CancellationToken) -> Result<()> {
+        let parts = &self.parts;
+        retry(stop, HistorianError::is_transient, || {
+            parts.store.put_findings(findings.clone())
+        })
+        .await
+        .context("findings could not be stored")?;
+        let changes = retry(stop, AlertingError::is_transient, || {
+            parts.cases.observe(&findings)
+        })
+        .await
+        .context("cases could not be kept")?;
+        for change in &changes {
+            tracing::debug!(case = %change.case.id, asset = %change.case.asset, event = ?change.event, "case");
+            parts.events.case_changed(&change.case.id);
+            self.changed.insert(change.case.asset.clone());
+            self.advisories_wait = true;
+        }
+        Ok(())
+    }
+
+    /// Hands cases without an order to the service system. What it cannot take now stays.
+    async fn submit_advisories(&mut self) -> Result<()> {
+        loop {
+            let pending = self.parts.cases.pending_advisories().await?;
+            if pending.is_empty() {
+                self.advisories_wait = false;
+                return Ok(());
+            }
+            for advisory in pending {
+                let order = match self.parts.service.submit(&advisory).await {
+                    Ok(order) => order,
+                    Err(error) => {
+                        tracing::warn!(case = %advisory.case, %error, "the advisory waits");
+                        return Ok(());
+                    }
+                };
+                let now = self.parts.clock.now();
+                self.parts
+                    .cases
+                    .order_raised(&advisory.case, &order, now)
+                    .await?;
+                tracing::info!(
+                    asset = %advisory.asset, case = %advisory.case, %order, mode = %advisory.failure_mode,
+                    opened_at = %advisory.opened_at, "work order proposed"
+                );
+                self.parts.events.case_changed(&advisory.case);
+                self.parts.events.work_order_changed(&order);
+                self.changed.insert(advisory.asset);
+            }
+        }
+    }
+
+    /// Shows the changed assets to dashboards.
+    fn show(&mut self) {
+        self.shown_at = Instant::now();
+        let Some(worker) = &self.worker else {
+            return;
+        };
+        for asset in std::mem::take(&mut self.changed) {
+            if let Some(view) = worker.fleet.latest(&asset) {
+                self.parts.fleet.put_view(&view);
+            }
+            self.parts.events.asset_changed(&asset);
+        }
+    }
+
+    /// Shows every asset as it was when the process ended.
+    async fn show_restored(&mut self) -> Result<()> {
+        let mut after = None;
+        loop {
+            let query = service::AssetQuery {
+                after: after.take(),
+                limit: service::AssetQuery::MAX_LIMIT,
+                ..service::AssetQuery::default()
+            };
+            let page = self.parts.service.assets(query).await?;
+            let full = page.len() == service::AssetQuery::MAX_LIMIT as usize;
+            after = page.last().map(|asset| asset.id.clone());
+            self.changed.extend(page.into_iter().map(|asset| asset.id));
+            if !full {
+                break;
+            }
+        }
+        self.show();
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Result<()> {
+        let worker = self.worker.as_mut().context("the analytics has ended")?;
+        let snapshots = worker.take_dirty()?;
+        self.parts
+            .journal
+            .save_position(READER, self.position, snapshots)
+            .await
+            .context("the position of the analytics could not be saved")?;
+        self.saved = self.position;
+        self.saved_at = Instant::now();
+        Ok(())
+    }
+}
+
+/// Tries until it works, fails for good, or the program stops.
+async fn retry<T, E, F>(
+    stop: &CancellationToken,
+    is_transient: impl Fn(&E) -> bool,
+    mut call: impl FnMut() -> F,
+) -> Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>>,
+{
+    let mut wait = RETRY_FIRST;
+    loop {
+        match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) if is_transient(&error) && !stop.is_cancelled() => {
+                tracing::warn!(%error, "trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = stop.cancelled() => {}
+                }
+                wait = (wait * 2).min(RETRY_MOST);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! A recorded table: which separator, which column is the time, how a row becomes a payload.
+
+use std::{collections::HashSet, fmt::Write, io::Read};
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use telemetry::{SignalName, Timestamp};
+
+/// Separators recorders use.
+const SEPARATORS: [u8; 4] = [b';', b',', b'\t', b'|'];
+/// Names of time columns in the order they are looked for; case does not matter.
+const TIME_COLUMNS: [&str; 9] = [
+    "datetime",
+    "timestamp",
+    "measured_at",
+    "date_time",
+    "date time",
+    "time",
+    "ts",
+    "date",
+    "_time",
+];
+/// How times without a zone are written; they are taken as UTC.
+const TIME_FORMATS: [&str; 7] = [
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y/%m/%d %H:%M",
+    "%d.%m.%Y %H:%M",
+];
+
+/// A table that is being read.
+pub(crate) struct Table<R> {
+    reader: csv::Reader<R>,
+    time: usize,
+    signals: Vec<(usize, SignalName)>,
+    decimal_comma: bool,
+    row: csv::StringRecord,
+}
+
+/// A row as it is published.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// When it was measured.
+    pub(crate) at: Timestamp,
+    /// The default JSON payload.
+    pub(crate) json: String,
+    /// How many readings it holds; a row of empty cells holds none.
+    pub(crate) readings: u32,
+}
+
+/// A row that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub(crate) struct BadRow {
+    pub(crate) line: u64,
+    pub(crate) problem: String,
+}
+
+/// The separator that occurs most in the header, outside quotes.
+fn sniff(header: &str) -> Option<u8> {
+    let mut counts = [0usize; SEPARATORS.len()];
+    let mut quoted = false;
+    for byte in header.bytes() {
+        quoted ^= byte == b'"';
+        if let Some(at) = SEPARATORS
+            .iter()
+            .position(|&separator| separator == byte && !quoted)
+        {
+            counts[at] += 1;
+        }
+    }
+    let most = counts.iter().copied().max().filter(|&most| most > 0)?;
+    let at = counts.iter().position(|&count| count == most)?;
+    Some(SEPARATORS[at])
+}
+
+impl<R: Read> Table<R> {
+    /// Reads the header. `ignore` names columns to leave out; `time` names the time column when
+    /// its name is unusual.
+    ///
+    /// # Errors
+    /// When there is no header, no time column, or a name that is asked for does not occur.
+    pub(crate) fn open(
+        mut source: R,
+        ignore: &[String],
+        time: Option<&str>,
+    ) -> Result<Table<impl Read>> {
+        let header = read_line(&mut source).context("cannot read the header")?;
+        let header = header.trim_start_matches('\u{feff}').to_owned();
+        let Some(separator) = sniff(&header) else {
+            bail!("the first line is no header of a table with ; or , between columns: {header:?}");
+        };
+        let whole = std::io::Cursor::new(header.into_bytes()).chain(source);
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(whole);
+        let names: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+        let time = find_time(&names, time)?;
+        let ignored: HashSet<&str> = ignore.iter().map(String::as_str).collect();
+        if let Some(missing) = ignored
+            .iter()
+            .find(|name| !names.iter().any(|n| n == *name))
+        {
+            bail!(
+                "there is no column {missing:?} to leave out; the columns are {}",
+                names.join(", ")
+            );
+        }
+        let mut signals = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            if at != time && !ignored.contains(name.as_str()) {
+                let signal = SignalName::new(name).with_context(|| {
+                    format!(
+                        "column {} cannot be a signal; leave it out with --ignore",
+                        at + 1
+                    )
+                })?;
+                signals.push((at, signal));
+            }
+        }
+        if signals.is_empty() {
+            bail!(
+                "no column is left to publish besides the time {:?}",
+                names[time]
+            );
+        }
+        Ok(Table {
+            reader,
+            time,
+            signals,
+            decimal_comma: separator != b',',
+            row: csv::StringRecord::new(),
+        })
+    }
+
+    /// The next row; none at the end.
+    pub(crate) fn next_row(&mut self) -> Option<Result<Row, BadRow>> {
+        let line = self.reader.position().line();
+        let bad = |line, problem: String| Some(Err(BadRow { line, problem }));
+        match self.reader.read_record(&mut self.row) {
+            Ok(false) => None,
+            Ok(true) => {
+                let line = self.row.position().map_or(line, csv::Position::line);
+                Some(self.payload().map_err(|problem| BadRow { line, problem }))
+            }
+            Err(error) => bad(line, error.to_string()),
+        }
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn position(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    fn payload(&self) -> Result<Row, String> {
+        let cell = self.row.get(self.time).unwrap_or_default();
+        let at = parse_time(cell).ok_or_else(|| format!("{cell:?} is no time"))?;
+        let mut json = if at.as_micros() % 1_000 == 0 {
+            format!("{{\"ts\":{}", at.as_millis())
+        } else {
+            format!("{{\"ts\":\"{at}\"")
+        };
+        let mut readings = 0;
+        for (column, signal) in &self.signals {
+            let Some(cell) = self.row.get(*column) else {
+                return Err(format!("the row ends before column {:?}", signal.as_str()));
+            };
+            let number = parse_number(cell, self.decimal_comma).ok_or_else(|| {
+                let name = signal.as_str();
+                format!("column {name:?} holds {cell:?}, which is no number; --ignore leaves a column out")
+            })?;
+            if let Cell::Number(number) = number {
+                let number =
+                    serde_json::Number::from_f64(number).ok_or("a number is not finite")?;
+                // Writing to a String cannot fail.
+                let _ = write!(
+                    json,
+                    ",{}:{number}",
+                    serde_json::Value::from(signal.as_str())
+                );
+                readings += 1;
+            }
+        }
+        json.push('}');
+        Ok(Row { at, json, readings })
+    }
+}
+
+/// Reads the first line byte by byte: it is short, and what follows must stay in the source.
+fn read_line(source: &mut impl Read) -> Result<String> {
+    /// A header longer than this is no header.
+    const MAX_HEADER_BYTES: usize = 64 * 1024;
+    let mut line = Vec::new();
+    let mut byte = [0u8];
+    while source.read(&mut byte)? == 1 {
+        line.push(byte[0]);
+        if byte[0] == b'\n' {
+            break;
+        }
+        if line.len() > MAX_HEADER_BYTES {
+            bail!("the first line is longer than {MAX_HEADER_BYTES} bytes");
+        }
+    }
+    String::from_utf8(line).context("the first line is not UTF-8 text")
+}
+
+fn find_time(names: &[String], wanted: Option<&str>) -> Result<usize> {
+    let position = |wanted: &str| {
+        names
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(wanted))
+    };
+    let found = match wanted {
+        Some(name) => position(name),
+        None => TIME_COLUMNS.iter().find_map(|name| position(name)),
+    };
+    found.with_context(|| {
+        let columns = names.join(", ");
+        match wanted {
+            Some(name) => format!("there is no column {name:?}; the columns are {columns}"),
+            None => {
+                format!("no column looks like a time; name it with --time-column, one of {columns}")
+            }
+        }
+    })
+}
+
+/// Reads a time as recorders write it; without a zone it is UTC. Plain numbers are seconds,
+/// milliseconds or microseconds since 1970 by their size: 1e11 seconds is the year 5138,
+/// 1e11 milliseconds is March 1973.
+pub(crate) fn parse_time(cell: &str) -> Option<Timestamp> {
+    if let Ok(number) = cell.parse::<f64>() {
+        let micros = match number.abs() {
+            size if size < 1e11 => number * 1e6,
+            size if size < 1e14 => number * 1e3,
+            size if size < 1e17 => number,
+            _ => return None,
+        };
+        return Some(Timestamp::from_micros(micros.round() as i64));
+    }
+    if let Ok(at) = Timestamp::parse(cell) {
+        return Some(at);
+    }
+    // RFC 3339 allows a space for the T, and recorders write zones without minutes.
+    if let Ok(at) = DateTime::parse_from_str(cell, "%Y-%m-%d %H:%M:%S%.f%#z") {
+        return Some(Timestamp::from_micros(at.timestamp_micros()));
+    }
+    let naive = TIME_FORMATS
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(cell, format).ok())
+        .or_else(|| {
+            let date = NaiveDate::parse_from_str(cell, "%Y-%m-%d").ok()?;
+            date.and_hms_opt(0, 0, 0)
+        })?;
+    Some(Timestamp::from_micros(naive.and_utc().timestamp_micros()))
+}
+
+/// What a cell of a signal holds.
+enum Cell {
+    /// Nothing was measured.
+    Empty,
+    /// A finite number.
+    Number(f64),
+}
+
+/// Reads a cell; none when it holds something else than a number.
+fn parse_number(cell: &str, decimal_comma: bool) -> Option<Cell> {
+    const EMPTY: [&str; 7] = ["", "nan", "na", "n/a", "null", "none", "-"];
+    if EMPTY.iter().any(|word| cell.eq_ignore_ascii_case(word)) {
+        return Some(Cell::Empty);
+    }
+    let number = cell.parse::<f64>().ok().or_else(|| {
+        let one_comma = decimal_comma && cell.matches(',').count() == 1;
+        one_comma
+            .then(|| cell.replace(',', ".").parse().ok())
+            .flatten()
+    });
+    number.filter(|number| number.is_finite()).map(Cell::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str, ignore: &[&str]) -> Result<Vec<Result<Row, BadRow>>> {
+        let ignore: Vec<String> = ignore.iter().map(|&name| name.to_owned()).collect();
+        let mut table = Table::open(text.as_bytes(), &ignore, None)?;
+        Ok(std::iter::from_fn(|| table.next_row()).collect())
+    }
+
+    #[test]
+    fn separators_and_time_columns_are_found() {
+        let wanted = r#"{"ts":1583748873000,"Pressure":0.05,"Volume Flow RateRMS":32.0}"#;
+        for (text, ignore) in [
+            (
+                "datetime;Pressure;Volume Flow RateRMS;anomaly\n2020-03-09 10:14:33;0.05;32.0;1.0\n",
+                &["anomaly"][..],
+            ),
+            (
+                "Pressure,Volume Flow RateRMS,timestamp\r\n0.05,32,2020-03-09T10:14:33Z\r\n",
+                &[],
+            ),
+            (
+                "ts\tPressure\tVolume Flow RateRMS\n1583748873\t5e-2\t32\n",
+                &[],
+            ),
+            (
+                "\u{feff}\"Time\";\"Pressure\";\"Volume Flow RateRMS\"\n1583748873000;0,05;32,0\n",
+                &[],
+            ),
+            (
+                "label,\"Date\",Pressure,Volume Flow RateRMS\nfine,2020-03-09 11:14:33+01:00,0.05,32\n",
+                &["label"],
+            ),
+            // A time column of the first name wins over one of a later name.
+            (
+                "date,datetime,Pressure,Volume Flow RateRMS\n2020,2020-03-09 10:14:33,0.05,32\n",
+                &["date"],
+            ),
+        ] {
+            let rows = rows(text, ignore).unwrap_or_else(|error| panic!("{text}: {error:#}"));
+            assert_eq!(rows.len(), 1, "{text}");
+            let row = rows[0]
+                .as_ref()
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!((row.json.as_str(), row.readings), (wanted, 2), "{text}");
+        }
+    }
+
+    #[test]
+    fn tables_that_cannot_be_replayed_say_why() {
+        for (text, ignore, wanted) in [
+            ("just text\n", &[][..], "header"),
+            ("a,b\n1,2\n", &[], "--time-column, one of a, b"),
+            ("time,a\n1,2\n", &["anomaly"], "no column \"anomaly\""),
+            ("time,a\n1,2\n", &["a"], "no column is left"),
+            ("time,a/b\n1,2\n", &[], "--ignore"),
+        ] {
+            let error = format!("{:#}", rows(text, ignore).err().unwrap());
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_read_are_told_with_their_line_and_the_rest_is_read() {
+        let text = "time,a,b\n1,1,1\nsoon,1,1\n2,one,1\n3,,NaN\n4\n5,2,2\n";
+        let rows = rows(text, &[]).unwrap();
+        let told: Vec<String> = rows
+            .iter()
+            .map(|row| match row {
+                Ok(row) => row.readings.to_string(),
+                Err(error) => error.to_string(),
+            })
+            .collect();
+        assert_eq!(told.len(), 6, "{told:?}");
+        assert_eq!((&*told[0], &*told[3], &*told[5]), ("2", "0", "2"));
+        assert!(
+            told[1].starts_with("line 3: \"soon\" is no time"),
+            "{}",
+            told[1]
+        );
+        assert!(
+            told[2].starts_with("line 4: column \"a\" holds \"one\""),
+            "{}",
+            told[2]
+        );
+        assert!(
+            told[4].starts_with("line 6: the row ends before"),
+            "{}",
+            told[4]
+        );
+    }
+
+    #[test]
+    fn times_are_read_in_every_form_recorders_write() {
+        // 2020-03-09T10:14:33Z is 1583748873 by `date -u -d … +%s`.
+        for text in [
+            "2020-03-09 10:14:33",
+            "2020-03-09T10:14:33Z",
+            "2020-03-09T10:14:33",
+            "2020/03/09 10:14:33.000",
+            "09.03.2020 10:14:33",
+            "2020-03-09 12:14:33+02",
+            "2020-03-09 12:14:33.000+02:00",
+            "1583748873",
+            "1583748873.0",
+            "1583748873000",
+            "1583748873000000",
+        ] {
+            let at = parse_time(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(at.as_micros(), 1_583_748_873_000_000, "{text}");
+        }
+        let midnight = parse_time("2020-03-09").unwrap();
+        assert_eq!(midnight.to_string(), "2020-03-09T00:00:00Z");
+        for bad in ["", "soon", "2020-13-01", "inf", "1e30"] {
+            assert!(parse_time(bad).is_none(), "{bad}");
+        }
+    }
+}

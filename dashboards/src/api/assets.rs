@@ -1,0 +1,390 @@
+//! `/assets`: what is maintained and how it is.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use service::{AssetQuery, Name};
+use telemetry::{AssetId, AssetModelId, DeviceId, Evidence, SignalName, SiteId, Timestamp, Unit};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Shared,
+    extract::{Body, Id, Params},
+    page::{DEFAULT_LIMIT, MAX_LIMIT, Page, Window},
+    problem::Problem,
+    schema,
+    summary::{self, AssetSummary, Composer, Facts},
+    table::{self, Cell},
+};
+use crate::{
+    labels::{self, Text},
+    state::AssetState,
+};
+
+/// Assets read from the ledger at a time while a list by state is filled.
+const LEDGER_BATCH: u32 = 500;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AssetParams {
+    /// Only in this state.
+    #[param(value_type = Option<AssetState>)]
+    state: Option<AssetState>,
+    /// Only at this site.
+    #[param(value_type = Option<String>)]
+    site: Option<SiteId>,
+    /// Only with this text in id or name.
+    q: Option<String>,
+    /// Most items of the page.
+    limit: Option<u32>,
+    /// Where the page continues: `next` of the page before.
+    cursor: Option<String>,
+    /// `json` or `csv`; the Accept header decides when it is missing.
+    format: Option<String>,
+}
+
+/// List assets by id.
+#[utoipa::path(get, path = "/assets", tag = "assets", params(AssetParams),
+    responses((status = 200, description = "A page of assets", content(
+        (Page<AssetSummary> = "application/json"), (String = "text/csv"))),
+        (status = 400, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(api): State<Shared>,
+    Params(params): Params<AssetParams>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let csv = table::wants_csv(params.format.as_deref(), &headers)?;
+    let default = if csv { MAX_LIMIT } else { DEFAULT_LIMIT };
+    let window = Window::with_default(params.limit, params.cursor.as_deref(), default, MAX_LIMIT)?;
+    let page = page(&api, &params, &window).await?;
+    if !csv {
+        return Ok(Json(page).into_response());
+    }
+    let rows = page.items.into_iter().map(row);
+    Ok(table::respond(
+        "assets",
+        &COLUMNS,
+        rows,
+        page.next.as_deref(),
+        &uri,
+    ))
+}
+
+async fn page(
+    api: &Shared,
+    params: &AssetParams,
+    window: &Window,
+) -> Result<Page<AssetSummary>, Problem> {
+    let composer = Composer::fetch(&api.parts, None).await?;
+    let mut query = AssetQuery {
+        site: params.site.clone(),
+        text: params.q.clone(),
+        after: window.after_as()?,
+        // Without a filter by state one look into the ledger is enough.
+        limit: if params.state.is_some() {
+            LEDGER_BATCH
+        } else {
+            window.limit as u32 + 1
+        },
+        ..AssetQuery::default()
+    };
+    let mut found = Vec::new();
+    loop {
+        let batch = api.parts.service.assets(query.clone()).await?;
+        for asset in &batch {
+            let summary = composer.with(&api.parts, asset, summary::summary);
+            if params.state.is_none_or(|state| state == summary.state) {
+                found.push(summary);
+            }
+        }
+        query.after = batch.last().map(|asset| asset.id.clone());
+        if found.len() > window.limit || batch.len() < query.limit as usize {
+            break;
+        }
+    }
+    Ok(window.page(found, |asset| asset.id.to_string()))
+}
+
+const COLUMNS: [&str; 15] = [
+    "id",
+    "name",
+    "model",
+    "customer",
+    "site",
+    "state",
+    "health",
+    "condition",
+    "since",
+    "failure_mode",
+    "failure_p50",
+    "last_measured_at",
+    "open_cases",
+    "next_order",
+    "due_by",
+];
+
+fn row(asset: AssetSummary) -> Vec<Cell> {
+    let condition = asset.condition.as_ref();
+    let p50 = asset
+        .prognosis
+        .as_ref()
+        .and_then(|prognosis| match prognosis {
+            summary::PrognosisView::Forecast(forecast) => Some(forecast.p50),
+            summary::PrognosisView::Reason(_) => None,
+        });
+    let order = asset.next_order.as_ref();
+    vec![
+        Cell::text(asset.id.to_string()),
+        Cell::text(asset.name),
+        Cell::text(asset.model),
+        Cell::text(asset.customer.name.as_str()),
+        Cell::text(asset.site.name.as_str()),
+        Cell::plain(asset.state.as_str()),
+        Cell::maybe(asset.health.as_ref().map(|health| health.index)),
+        Cell::maybe(condition.map(|condition| match condition.state {
+            summary::ConditionWord::Learning => "learning",
+            summary::ConditionWord::Normal => "normal",
+            summary::ConditionWord::Watch => "watch",
+            summary::ConditionWord::Alarm => "alarm",
+        })),
+        Cell::maybe(condition.map(|condition| condition.since)),
+        Cell::maybe(condition.and_then(|condition| condition.failure_mode.as_ref())),
+        Cell::maybe(p50),
+        Cell::maybe(asset.last_measured_at),
+        Cell::plain(asset.open_cases.len()),
+        Cell::maybe(order.map(|order| &order.id)),
+        Cell::maybe(order.and_then(|order| order.due_by)),
+    ]
+}
+
+/// One asset with its signals and evidence.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AssetDetail {
+    /// As in the list.
+    #[serde(flatten)]
+    pub summary: AssetSummary,
+    /// Every signal its devices have sent.
+    pub signals: Vec<SignalView>,
+    /// What the present verdict rests on; null while learning.
+    #[schema(value_type = Option<schema::Evidence>)]
+    pub evidence: Option<Evidence>,
+}
+
+/// One signal of an asset.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SignalView {
+    /// Who measures it.
+    #[schema(value_type = String)]
+    pub device: DeviceId,
+    /// Its name in payloads.
+    #[schema(value_type = String)]
+    pub signal: SignalName,
+    /// The symbol of its unit; null when it is not known.
+    #[schema(value_type = Option<String>)]
+    pub unit: Option<Unit>,
+    /// Its name for people.
+    pub label: Text,
+    /// Its newest reading.
+    pub last: Option<LastValue>,
+    /// Where it lies while all is well; null while learning.
+    pub normal: Option<NormalView>,
+}
+
+/// A reading.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LastValue {
+    /// When it was measured.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// The value.
+    pub value: f64,
+}
+
+/// A normal range.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NormalView {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+/// Get one asset with its signals and evidence.
+#[utoipa::path(get, path = "/assets/{id}", tag = "assets",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, body = AssetDetail),
+        (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn get(
+    State(api): State<Shared>,
+    Id(id): Id<AssetId>,
+) -> Result<Json<AssetDetail>, Problem> {
+    detail(&api, &id).await.map(Json)
+}
+
+async fn detail(api: &Shared, id: &AssetId) -> Result<AssetDetail, Problem> {
+    let asset = api.parts.service.asset(id).await?;
+    let asset = asset.ok_or_else(|| Problem::no_such("asset", id))?;
+    let composer = Composer::fetch(&api.parts, Some(id)).await?;
+    Ok(composer.with(&api.parts, &asset, |facts| AssetDetail {
+        summary: summary::summary(facts),
+        signals: signals(api, facts),
+        evidence: summary::evidence(facts),
+    }))
+}
+
+/// The summary of one asset, for the event stream.
+pub(crate) async fn one_summary(
+    api: &Shared,
+    composer: &Composer,
+    id: &AssetId,
+) -> Result<Option<AssetSummary>, Problem> {
+    let asset = api.parts.service.asset(id).await?;
+    Ok(asset.map(|asset| composer.with(&api.parts, &asset, summary::summary)))
+}
+
+fn signals(api: &Shared, facts: &Facts<'_>) -> Vec<SignalView> {
+    let mut signals = Vec::new();
+    for device in &facts.asset.devices {
+        let live = facts.live.and_then(|live| live.devices.get(device));
+        let view = live.and_then(|live| live.view.as_ref());
+        for series in api.parts.store.series(Some(device)) {
+            let known = view.and_then(|view| {
+                view.signals
+                    .iter()
+                    .find(|known| known.signal == series.signal)
+            });
+            signals.push(SignalView {
+                unit: labels::unit(facts.model, &series.signal),
+                label: labels::signal_label(facts.model, &series.signal),
+                last: Some(LastValue {
+                    at: series.last_at,
+                    value: series.last_value,
+                }),
+                normal: known
+                    .and_then(|known| known.normal)
+                    .map(|range| NormalView {
+                        low: range.low,
+                        high: range.high,
+                    }),
+                device: series.device,
+                signal: series.signal,
+            });
+        }
+    }
+    signals
+}
+
+/// An asset to enter.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAsset {
+    /// Its id.
+    #[schema(value_type = String)]
+    id: AssetId,
+    /// Its name; the id when none is given.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    name: Option<Name>,
+    /// Its asset model; `unknown` when none is given.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    model: Option<AssetModelId>,
+    /// Where it stands; the default site when none is given.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    site: Option<SiteId>,
+    /// The devices that watch it. Unknown ones are registered, known ones move here.
+    #[schema(value_type = Option<Vec<String>>)]
+    #[serde(default)]
+    devices: Vec<DeviceId>,
+}
+
+/// Enter an asset.
+#[utoipa::path(post, path = "/assets", tag = "assets", request_body = NewAsset,
+    responses((status = 201, body = AssetDetail),
+        (status = 409, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create(
+    State(api): State<Shared>,
+    Body(new): Body<NewAsset>,
+) -> Result<(StatusCode, Json<AssetDetail>), Problem> {
+    let model = new.model.unwrap_or_else(AssetModelId::unknown);
+    check_model(&api, &model)?;
+    let asset = api
+        .parts
+        .service
+        .create_asset(service::NewAsset {
+            id: new.id,
+            name: new.name,
+            model,
+            site: new.site,
+            devices: new.devices,
+        })
+        .await?;
+    api.parts.events.asset_changed(&asset.id);
+    Ok((StatusCode::CREATED, Json(detail(&api, &asset.id).await?)))
+}
+
+/// What to change about an asset; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssetChange {
+    /// Its name.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    name: Option<Name>,
+    /// Where it stands.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    site: Option<SiteId>,
+    /// Its asset model.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    model: Option<AssetModelId>,
+    /// All its devices; those left out stay registered without an asset.
+    #[schema(value_type = Option<Vec<String>>)]
+    #[serde(default)]
+    devices: Option<Vec<DeviceId>>,
+}
+
+/// Change an asset.
+#[utoipa::path(patch, path = "/assets/{id}", tag = "assets", request_body = AssetChange,
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, body = AssetDetail),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn update(
+    State(api): State<Shared>,
+    Id(id): Id<AssetId>,
+    Body(change): Body<AssetChange>,
+) -> Result<Json<AssetDetail>, Problem> {
+    if let Some(model) = &change.model {
+        check_model(&api, model)?;
+    }
+    let change = service::AssetUpdate {
+        name: change.name,
+        site: change.site,
+        model: change.model,
+        devices: change.devices,
+    };
+    api.parts.service.update_asset(&id, change).await?;
+    api.parts.events.asset_changed(&id);
+    detail(&api, &id).await.map(Json)
+}
+
+/// A model that nobody has described would leave the asset without names and failure modes.
+fn check_model(api: &Shared, model: &AssetModelId) -> Result<(), Problem> {
+    if *model == AssetModelId::unknown() || api.parts.models.contains_key(model) {
+        return Ok(());
+    }
+    Err(Problem::invalid_value(format!(
+        "there is no asset model {model}; see /api/v1/models"
+    ))
+    .at_field("model"))
+}

@@ -1,0 +1,60 @@
+//! What the rooms below say, as problems.
+
+use alerting::AlertingError;
+use historian::HistorianError;
+use service::{InvalidText, ServiceError};
+use telemetry::InvalidId;
+
+use super::problem::Problem;
+
+impl From<AlertingError> for Problem {
+    fn from(error: AlertingError) -> Self {
+        match &error {
+            AlertingError::NotFound(_) => Self::not_found(error.to_string()),
+            AlertingError::Illegal { .. } | AlertingError::OtherOrder { .. } => {
+                Self::conflict(error.to_string())
+            }
+            AlertingError::Invalid { field, .. } => {
+                Self::invalid_value(error.to_string()).at_field(*field)
+            }
+            AlertingError::Database { .. }
+            | AlertingError::Migration { .. }
+            | AlertingError::Unreadable { .. } => Self::from_failure(&error, error.is_transient()),
+        }
+    }
+}
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        match &error {
+            ServiceError::NotFound { .. } => Self::not_found(error.to_string()),
+            ServiceError::Illegal { .. } | ServiceError::Conflict { .. } => {
+                Self::conflict(error.to_string())
+            }
+            ServiceError::Invalid { field, .. } => {
+                Self::invalid_value(error.to_string()).at_field(*field)
+            }
+            ServiceError::Database { .. }
+            | ServiceError::Migration { .. }
+            | ServiceError::Unreadable { .. } => Self::from_failure(&error, error.is_transient()),
+        }
+    }
+}
+
+impl From<HistorianError> for Problem {
+    fn from(error: HistorianError) -> Self {
+        Self::from_failure(&error, error.is_transient())
+    }
+}
+
+impl From<InvalidText> for Problem {
+    fn from(invalid: InvalidText) -> Self {
+        Self::invalid_value(invalid.to_string()).at_field(invalid.kind)
+    }
+}
+
+impl From<InvalidId> for Problem {
+    fn from(invalid: InvalidId) -> Self {
+        Self::invalid_value(invalid.to_string()).at_field(invalid.kind)
+    }
+}

@@ -1,0 +1,219 @@
+//! The HTTP API: one file per resource, put together here.
+//!
+//! ```text
+//! request ─▶ metrics ─▶ security headers ─▶ gzip ─▶ Host and Origin ─▶ time limit ─▶ panics ─▶ handler
+//! ```
+//!
+//! Routes are registered through `routes!` only, which takes the path and the description
+//! from one attribute at the handler: what answers is in the OpenAPI document, and the
+//! other way round. Everything under `/api` that no route takes is a problem document;
+//! everything else is the web UI.
+
+pub mod assets;
+pub mod cases;
+pub mod customers;
+pub mod dead_letters;
+pub mod devices;
+pub mod engineers;
+mod errors;
+mod extract;
+mod findings;
+mod guard;
+pub mod health;
+mod metrics;
+pub mod models;
+pub mod page;
+mod problem;
+pub mod readings;
+pub mod schema;
+pub mod signals;
+pub mod sites;
+pub mod status;
+pub mod stream;
+pub mod summary;
+mod table;
+pub mod work_orders;
+
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request},
+    http::Method,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::sync::Semaphore;
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
+use utoipa::openapi::{ContactBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::problem::Problem;
+use self::{guard::AllowedHosts, metrics::HttpMetrics};
+use crate::{parts::Parts, web};
+
+/// The longest body of a request: a note of four thousand characters several times over.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a request may take to its first byte. The longest query reads a few million
+/// readings in a second or two.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) parts: Parts,
+    metrics: HttpMetrics,
+    streams: Arc<Semaphore>,
+    watch: Mutex<health::Watch>,
+}
+
+/// What handlers share, as they get it.
+pub(crate) type Shared = Arc<Api>;
+
+impl Api {
+    pub(crate) fn new(parts: Parts) -> Shared {
+        Arc::new(Self {
+            parts,
+            metrics: HttpMetrics::default(),
+            streams: Arc::new(Semaphore::new(stream::MAX_STREAMS)),
+            watch: Mutex::default(),
+        })
+    }
+
+    fn watch(&self) -> MutexGuard<'_, health::Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<Shared> {
+    let info = InfoBuilder::new()
+        .title("Bellwether")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Machine telemetry into maintenance that happens before the failure. Errors are \
+             problem documents (RFC 9457), lists are pages that continue by cursor, times are \
+             RFC 3339 in UTC.",
+        ))
+        .contact(Some(ContactBuilder::new().name(Some("Bellwether")).build()))
+        .build();
+    let document = OpenApiBuilder::new().info(info).build();
+    OpenApiRouter::with_openapi(document)
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::get))
+        .nest("/api/v1", resources())
+}
+
+fn resources() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(assets::list, assets::create))
+        .routes(routes!(assets::get, assets::update))
+        .routes(routes!(customers::list, customers::create))
+        .routes(routes!(sites::list, sites::create))
+        .routes(routes!(engineers::list, engineers::create))
+        .routes(routes!(models::list))
+        .routes(routes!(devices::list))
+        .routes(routes!(signals::list))
+        .routes(routes!(readings::list))
+        .routes(routes!(findings::conditions))
+        .routes(routes!(findings::assessments))
+        .routes(routes!(findings::prognoses))
+        .routes(routes!(cases::list))
+        .routes(routes!(cases::get))
+        .routes(routes!(cases::acknowledge))
+        .routes(routes!(work_orders::list, work_orders::create))
+        .routes(routes!(work_orders::get))
+        .routes(routes!(work_orders::approve))
+        .routes(routes!(work_orders::schedule))
+        .routes(routes!(work_orders::start))
+        .routes(routes!(work_orders::complete))
+        .routes(routes!(work_orders::cancel))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::summary))
+        .routes(routes!(status::get))
+        .routes(routes!(stream::stream))
+}
+
+/// The whole service: API, web UI and what stands before them.
+pub(crate) fn router(api: Shared) -> Router {
+    let hosts = AllowedHosts::new(api.parts.bind, &api.parts.allowed_hosts);
+    let metrics = api.metrics.clone();
+    let (routes, document) = described().split_for_parts();
+    let document = Arc::new(document);
+    routes
+        .route(
+            "/api/openapi.json",
+            get(move || async move { Json((*document).clone()) }),
+        )
+        .with_state(api)
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(web::serve)
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| {
+            panicked(&*panic)
+        }))
+        .layer(middleware::from_fn(in_time))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(hosts, guard::guard))
+        .layer(CompressionLayer::new())
+        .layer(middleware::map_response(secured))
+        .layer(middleware::from_fn_with_state(metrics, metrics::track))
+}
+
+async fn wrong_method(method: Method) -> Problem {
+    Problem::method_not_allowed(format!(
+        "there is no {method} here; the Allow header says what there is"
+    ))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a handler panicked");
+    Problem::internal("the failure has been logged; please report it").into_response()
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
+        .await
+        .unwrap_or_else(|_| {
+            let secs = REQUEST_TIMEOUT.as_secs();
+            Problem::unavailable(format!("there was no answer within {secs} s")).into_response()
+        })
+}
+
+async fn secured(mut response: Response) -> Response {
+    for (name, value) in guard::SECURITY_HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_tells_nothing_of_the_inside() {
+        let response = panicked(&"secret".to_owned());
+        assert_eq!(response.status().as_u16(), 500);
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        let problem: Problem = serde_json::from_slice(&body).unwrap();
+        assert_eq!(&*problem.kind, "urn:bellwether:problem:internal");
+        assert!(!problem.detail.contains("secret"));
+    }
+}

@@ -1,0 +1,145 @@
+//! What people read instead of ids: names of signals, units and failure modes.
+
+use serde::{Deserialize, Serialize};
+use telemetry::{AssetModel, FailureMode, SignalName, Unit};
+use utoipa::ToSchema;
+
+/// A text in both languages of the product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Text {
+    /// English.
+    pub en: String,
+    /// 简体中文.
+    pub zh: String,
+}
+
+impl Text {
+    /// A text in both languages.
+    pub fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self {
+            en: en.into(),
+            zh: zh.into(),
+        }
+    }
+}
+
+/// The name of an asset model.
+pub fn model_name(model: &AssetModel) -> Text {
+    Text::new(&model.name_en, &model.name_zh)
+}
+
+/// The unit of a signal: the asset model's, else the one its name ends in.
+pub fn unit(model: Option<&AssetModel>, signal: &SignalName) -> Option<Unit> {
+    spec(model, signal)
+        .map(|spec| spec.unit)
+        .or_else(|| Unit::from_signal_name(signal.as_str()))
+}
+
+/// The name of a signal: the asset model's, else its own made readable.
+pub fn signal_label(model: Option<&AssetModel>, signal: &SignalName) -> Text {
+    spec(model, signal).map_or_else(
+        || {
+            let words = readable(signal.as_str());
+            Text::new(words.clone(), words)
+        },
+        |spec| Text::new(&spec.label_en, &spec.label_zh),
+    )
+}
+
+fn spec<'a>(
+    model: Option<&'a AssetModel>,
+    signal: &SignalName,
+) -> Option<&'a telemetry::SignalSpec> {
+    let signals = &model?.signals;
+    signals.iter().find(|spec| spec.name == *signal)
+}
+
+/// `bearing_temperature_c` as people write it, `Bearing temperature`. A name that is written
+/// for people already (with spaces or capitals) stays.
+fn readable(name: &str) -> String {
+    if name.contains(' ') || name.chars().any(char::is_uppercase) {
+        return name.to_owned();
+    }
+    let stem = Unit::from_signal_name(name)
+        .and_then(|unit| name.strip_suffix(unit.name_suffix()))
+        .unwrap_or(name);
+    let words = stem.replace('_', " ");
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().collect::<String>() + chars.as_str()
+    })
+}
+
+/// The name of a failure mode: the asset model's; none for one that nobody has named.
+pub fn failure_mode_name(model: Option<&AssetModel>, mode: &FailureMode) -> Option<Text> {
+    if mode.as_str() == FailureMode::UNCLASSIFIED {
+        return Some(Text::new("Unusual behaviour", "异常状态"));
+    }
+    let modes = &model?.failure_modes;
+    modes
+        .iter()
+        .find(|known| known.mode == *mode)
+        .map(|known| Text::new(&known.name_en, &known.name_zh))
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::{AssetModelId, FailureModeSignature, SignalSpec};
+
+    use super::*;
+
+    fn model() -> AssetModel {
+        AssetModel {
+            id: AssetModelId::new("centrifugal-pump").unwrap(),
+            name_en: "Centrifugal pump".to_owned(),
+            name_zh: "离心泵".to_owned(),
+            signals: vec![SignalSpec {
+                name: SignalName::new("outlet").unwrap(),
+                unit: Unit::Bar,
+                label_en: "Discharge pressure".to_owned(),
+                label_zh: "出口压力".to_owned(),
+            }],
+            failure_modes: vec![FailureModeSignature {
+                mode: FailureMode::new("cavitation").unwrap(),
+                name_en: "Cavitation".to_owned(),
+                name_zh: "汽蚀".to_owned(),
+                signature: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_model_names_signals_and_the_name_itself_does_where_it_is_silent() {
+        let model = model();
+        for (signal, en, zh, unit_is) in [
+            ("outlet", "Discharge pressure", "出口压力", Some(Unit::Bar)),
+            (
+                "bearing_temperature_c",
+                "Bearing temperature",
+                "Bearing temperature",
+                Some(Unit::Celsius),
+            ),
+            ("load", "Load", "Load", None),
+            (
+                "Volume Flow RateRMS",
+                "Volume Flow RateRMS",
+                "Volume Flow RateRMS",
+                None,
+            ),
+            ("温度", "温度", "温度", None),
+        ] {
+            let signal = SignalName::new(signal).unwrap();
+            assert_eq!(signal_label(Some(&model), &signal), Text::new(en, zh));
+            assert_eq!(unit(Some(&model), &signal), unit_is);
+        }
+    }
+
+    #[test]
+    fn a_failure_mode_without_a_name_has_none() {
+        let model = model();
+        let name = |mode: &str| failure_mode_name(Some(&model), &FailureMode::new(mode).unwrap());
+        assert_eq!(name("cavitation"), Some(Text::new("Cavitation", "汽蚀")));
+        assert_eq!(name("unclassified").unwrap().en, "Unusual behaviour");
+        assert_eq!(name("bearing-wear"), None);
+    }
+}

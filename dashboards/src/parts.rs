@@ -1,0 +1,69 @@
+//! What the API is made of.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+
+use alerting::CaseDesk;
+use historian::{Journal, Store};
+use ingest::IngestStats;
+use service::Service;
+use telemetry::{AssetModel, AssetModelId, Clock, Timestamp};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{events::EventBus, fleet::FleetView};
+
+/// Everything the API reads from, acts on and answers as. Cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    /// Dead letters, positions of readers, and whether anything can be committed.
+    pub journal: Journal,
+    /// Readings and findings.
+    pub store: Store,
+    /// Cases.
+    pub cases: CaseDesk,
+    /// Customers, assets and work orders.
+    pub service: Service,
+    /// The present state of each asset, written by the pipeline.
+    pub fleet: FleetView,
+    /// Live changes on their way to browsers. The API marks what it changes itself; the
+    /// pipeline marks the rest.
+    pub events: EventBus,
+    /// What went through ingest.
+    pub ingest: Arc<IngestStats>,
+    /// The known asset models, for names and units.
+    pub models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+    /// Now.
+    pub clock: Arc<dyn Clock>,
+    /// Told when an order was completed or cancelled here, so that its outcome is delivered
+    /// at once instead of at the next look into the outbox.
+    pub outcomes: Arc<Notify>,
+    /// The address the server listens on, one of the names it answers to.
+    pub bind: SocketAddr,
+    /// Further host names it answers to.
+    pub allowed_hosts: Vec<String>,
+    /// The version of the program.
+    pub version: String,
+    /// When the program started.
+    pub started_at: Timestamp,
+    /// Whether this is the demo plant.
+    pub demo: bool,
+    /// Ends every stream and then the server.
+    pub shutdown: CancellationToken,
+}
+
+impl Parts {
+    /// The asset model with this id, when it is known.
+    pub fn model(&self, id: &AssetModelId) -> Option<&AssetModel> {
+        self.models.get(id).map(AsRef::as_ref)
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("bind", &self.bind)
+            .field("version", &self.version)
+            .field("demo", &self.demo)
+            .finish_non_exhaustive()
+    }
+}

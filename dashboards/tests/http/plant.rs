@@ -1,0 +1,293 @@
+//! A small plant behind a real server, and the words to work with it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use alerting::CaseDesk;
+use dashboards::{EventBus, FleetView, Parts};
+use historian::{Journal, JournalConfig, Store, StoreConfig};
+use ingest::IngestStats;
+use reqwest::{Method, Response};
+use serde_json::Value;
+use service::{Registration, Service, ServiceConfig};
+use telemetry::{
+    AdvisorySink, AssetId, AssetModel, AssetModelId, CaseId, Clock, Condition, ConditionState,
+    Contribution, DeadLetter, DeadLetterReason, DeviceId, Evidence, FailureMode, Finding,
+    JournalRecord, JournalWriter, ManualClock, ReadingBatch, SignalName, Statistics, Timestamp,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::contract;
+
+/// 2026-03-01T08:00:00Z, the hour at which everything in these tests happens.
+pub(crate) const START: i64 = 1_772_352_000;
+
+pub(crate) fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(START + secs)
+}
+
+pub(crate) fn asset(id: &str) -> AssetId {
+    AssetId::new(id).unwrap()
+}
+
+pub(crate) fn device(id: &str) -> DeviceId {
+    DeviceId::new(id).unwrap()
+}
+
+/// Device, seconds after the start, and signals with their values.
+pub(crate) type Row<'a> = (&'a str, i64, &'a [(&'a str, f64)]);
+
+pub(crate) struct Plant {
+    pub(crate) parts: Parts,
+    pub(crate) clock: ManualClock,
+    pub(crate) base: String,
+    pub(crate) http: reqwest::Client,
+    server: JoinHandle<std::io::Result<()>>,
+    store: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl Plant {
+    pub(crate) async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let manual = ManualClock::at(at(0));
+        let clock: Arc<dyn Clock> = Arc::new(manual.clone());
+        let shutdown = CancellationToken::new();
+        let journal = Journal::open(JournalConfig::at(path("journal.db"))).unwrap();
+        let store = Store::open(StoreConfig::at(path("store.db")), &journal)
+            .await
+            .unwrap();
+        let config = ServiceConfig {
+            registration: Registration::Open,
+        };
+        let service = Service::open(&path("service.db"), config, Arc::clone(&clock)).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let bind = listener.local_addr().unwrap();
+        let model = model();
+        let parts = Parts {
+            journal: journal.clone(),
+            store: store.clone(),
+            cases: CaseDesk::open(&path("cases.db")).await.unwrap(),
+            service: service.unwrap(),
+            fleet: FleetView::new(),
+            events: EventBus::new(),
+            ingest: Arc::new(IngestStats::new()),
+            models: Arc::new(BTreeMap::from([(model.id.clone(), Arc::new(model))])),
+            clock: Arc::clone(&clock),
+            outcomes: Arc::new(Notify::new()),
+            bind,
+            allowed_hosts: Vec::new(),
+            version: "1.2.3".to_owned(),
+            started_at: at(0),
+            demo: false,
+            shutdown: shutdown.clone(),
+        };
+        let store = tokio::spawn(async move {
+            store.run(journal, clock, shutdown).await.unwrap();
+        });
+        let server = tokio::spawn(dashboards::serve(listener, parts.clone()));
+        Self {
+            parts,
+            clock: manual,
+            base: format!("http://{bind}"),
+            http: reqwest::Client::new(),
+            server,
+            store,
+            _folder: folder,
+        }
+    }
+
+    /// Ends everything; fails when the server or the store does not end by itself.
+    pub(crate) async fn close(self) {
+        self.parts.shutdown.cancel();
+        let ended = async {
+            self.server.await.unwrap().unwrap();
+            self.store.await.unwrap();
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    /// Gets a resource that must be there and must be as it is described.
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        self.described(Method::GET, path, None, 200).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value, status: u16) -> Value {
+        self.described(Method::POST, path, Some(body), status).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value, status: u16) -> Value {
+        self.described(Method::PATCH, path, Some(body), status)
+            .await
+    }
+
+    async fn described(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        status: u16,
+    ) -> Value {
+        let mut request = self.request(method.clone(), path);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let response = request.send().await.unwrap();
+        let got = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        assert_eq!(got, status, "{method} {path}: {text}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        contract::check_response(&method, path, status, &value);
+        value
+    }
+
+    /// Registers the devices as the pipeline does and appends their readings.
+    pub(crate) async fn publish(&self, rows: &[Row<'_>]) {
+        let mut devices: Vec<DeviceId> = rows.iter().map(|row| device(row.0)).collect();
+        devices.dedup();
+        self.parts
+            .service
+            .register_discovered(&devices)
+            .await
+            .unwrap();
+        let mut readings = ReadingBatch::new();
+        for (name, secs, values) in rows {
+            let place = readings.device(&device(name));
+            for (signal, value) in *values {
+                let signal = readings.signal(&SignalName::new(signal).unwrap());
+                readings.push_value(signal, *value);
+            }
+            readings.finish_row(place, at(*secs), at(*secs));
+        }
+        self.append(JournalRecord {
+            readings,
+            ..JournalRecord::default()
+        })
+        .await;
+    }
+
+    /// Appends a record and waits until it shows in the store.
+    pub(crate) async fn append(&self, record: JournalRecord) {
+        let offset = self.parts.journal.append(record).await.unwrap();
+        while self.parts.store.applied() < offset {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) async fn refuse(&self, reason: DeadLetterReason, payload: &[u8]) {
+        self.append(JournalRecord {
+            dead_letters: vec![DeadLetter {
+                reason,
+                detail: "it is not JSON".to_owned(),
+                device: Some(device("pump-1")),
+                topic: "telemetry/pump-1".to_owned(),
+                received_at: at(0),
+                payload: payload.to_vec(),
+                payload_len: payload.len() as u64,
+            }],
+            ..JournalRecord::default()
+        })
+        .await;
+    }
+
+    /// An alarm of a device as analytics reports it; opens a case and raises its order.
+    pub(crate) async fn alarm(&self, name: &str, mode: &str, secs: i64) -> CaseId {
+        self.parts
+            .service
+            .register_discovered(&[device(name)])
+            .await
+            .unwrap();
+        let findings = [Finding::Condition(condition(name, mode, secs))];
+        self.parts
+            .store
+            .put_findings(findings.to_vec())
+            .await
+            .unwrap();
+        let changes = self.parts.cases.observe(&findings).await.unwrap();
+        for advisory in self.parts.cases.pending_advisories().await.unwrap() {
+            let order = self.parts.service.submit(&advisory).await.unwrap();
+            let now = self.clock.now();
+            self.parts
+                .cases
+                .order_raised(&advisory.case, &order, now)
+                .await
+                .unwrap();
+        }
+        changes[0].case.id.clone()
+    }
+}
+
+pub(crate) fn condition(name: &str, mode: &str, secs: i64) -> Condition {
+    Condition {
+        asset: asset(name),
+        device: device(name),
+        at: at(secs + 30),
+        state: ConditionState::Alarm,
+        since: at(secs),
+        evidence: Some(evidence(mode)),
+    }
+}
+
+pub(crate) fn evidence(mode: &str) -> Evidence {
+    Evidence {
+        model: "pca-t2-q/1".to_owned(),
+        window_from: at(-60),
+        window_to: at(0),
+        baseline_from: at(-4_000),
+        baseline_to: at(-2_000),
+        baseline_rows: 400,
+        statistics: Statistics {
+            t2: 20.0,
+            t2_limit: 10.0,
+            q: 5.0,
+            q_limit: 4.0,
+            score: 2.0,
+            on: 1.0,
+            off: 0.8,
+        },
+        failure_mode: FailureMode::new(mode).unwrap(),
+        failure_mode_fit: 0.9,
+        contributions: vec![Contribution {
+            signal: SignalName::new("flow_l_min").unwrap(),
+            share: 1.0,
+            deviation: -6.5,
+            value: 20.0,
+            normal: 32.0,
+            normal_low: 30.0,
+            normal_high: 34.0,
+        }],
+    }
+}
+
+fn model() -> AssetModel {
+    use telemetry::{FailureModeSignature, SignalSpec, Unit};
+    AssetModel {
+        id: AssetModelId::new("centrifugal-pump").unwrap(),
+        name_en: "Centrifugal pump".to_owned(),
+        name_zh: "离心泵".to_owned(),
+        signals: vec![SignalSpec {
+            name: SignalName::new("flow_l_min").unwrap(),
+            unit: Unit::LitrePerMinute,
+            label_en: "Flow".to_owned(),
+            label_zh: "流量".to_owned(),
+        }],
+        failure_modes: vec![FailureModeSignature {
+            mode: FailureMode::new("cavitation").unwrap(),
+            name_en: "Cavitation".to_owned(),
+            name_zh: "汽蚀".to_owned(),
+            signature: Vec::new(),
+        }],
+    }
+}

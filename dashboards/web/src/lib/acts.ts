@@ -1,0 +1,51 @@
+// Actions of a person on cases and orders: signed with a name, told when they fail.
+
+import { m } from '../paraglide/messages.js';
+import { actor } from './actor.svelte';
+import { api, ApiError, type OrderStep } from './api';
+import { live } from './live.svelte';
+import type { OrderAction } from './rank';
+import { tell } from './tell.svelte';
+import type { Case, WorkOrder } from './types';
+import { orderWord } from './words';
+
+/** Runs an action and tells what became of it; null when nothing did. */
+async function act<T>(run: (by: string) => Promise<T>, done: (result: T) => string): Promise<T | null> {
+  const by = await actor.name();
+  if (by === null) return null;
+  try {
+    const result = await run(by);
+    tell.say(done(result));
+    return result;
+  } catch (error) {
+    const words = error instanceof ApiError && error.status !== 0 ? (error.detail ?? error.message) : m.error_unreachable();
+    tell.say(m.action_failed({ why: words }), true);
+    return null;
+  }
+}
+
+export async function acknowledge(item: Case): Promise<void> {
+  const changed = await act(
+    (by) => api.acknowledge(item.id, by),
+    () => m.acknowledged_told({ asset: item.asset_name }),
+  );
+  if (changed !== null) live.cases.set(item.id, { ...item, ...changed });
+}
+
+export async function stepOrder(order: WorkOrder, action: OrderAction, step: Omit<OrderStep, 'by'>): Promise<boolean> {
+  const changed = await act(
+    (by) => api.step(order.id, action, { by, ...step }),
+    (result) => m.order_told({ id: result.id, status: orderWord(result.status) }),
+  );
+  if (changed !== null) live.orders.set(changed.id, { ...order, ...changed });
+  return changed !== null;
+}
+
+export async function createOrder(asset: string, kind: WorkOrder['kind'], note: string): Promise<WorkOrder | null> {
+  const order = await act(
+    (by) => api.createOrder({ asset, kind, note, by }),
+    (result) => m.order_told({ id: result.id, status: orderWord(result.status) }),
+  );
+  if (order !== null) live.orders.set(order.id, order);
+  return order;
+}

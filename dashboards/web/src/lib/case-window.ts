@@ -1,0 +1,18 @@
+// How much time around the rise of an alarm tells its story. Pure.
+
+import type { Span } from './chart-data';
+import type { Evidence } from './types';
+
+/** Windows of the detector shown before and after: enough calm to compare with. */
+const BEFORE = 40;
+const AFTER = 12;
+/** At least this much, where the window is a single row. */
+const LEAST_MS = 5 * 60_000;
+
+export function caseWindow(openedAt: string, evidence: Evidence, last: number): Span {
+  const opened = Date.parse(openedAt);
+  const size = Math.max(LEAST_MS / BEFORE, Date.parse(evidence.window_to) - Date.parse(evidence.window_from));
+  const from = Math.max(Date.parse(evidence.baseline_from), opened - size * BEFORE);
+  const to = Math.max(opened + size, Math.min(last, opened + size * AFTER));
+  return { from: Math.min(from, opened - size), to };
+}

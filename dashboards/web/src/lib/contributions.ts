@@ -1,0 +1,20 @@
+// Arithmetic behind the contribution bars. Pure.
+
+import type { Contribution } from './types';
+
+/** Half the width of the normal range where it cannot be told, in healthy spreads. */
+const USUAL_NORMAL = 3;
+
+/** How many healthy spreads the normal range reaches to each side. */
+export function normalSpreads(item: Contribution): number {
+  const spread = item.deviation === 0 ? 0 : (item.value - item.normal) / item.deviation;
+  const half = (item.normal_high - item.normal_low) / 2;
+  if (!(spread > 0) || !(half > 0)) return USUAL_NORMAL;
+  const spreads = half / spread;
+  return spreads > 0.5 && spreads < 20 ? spreads : USUAL_NORMAL;
+}
+
+/** The deviation at the end of the bars: the largest there is, never less than the normal range. */
+export function contributionScale(items: Contribution[]): number {
+  return Math.max(1, ...items.map((item) => Math.max(Math.abs(item.deviation), normalSpreads(item) * 1.15)));
+}

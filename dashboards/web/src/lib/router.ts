@@ -1,0 +1,77 @@
+// Where the reader is: the path picks the page, the query holds its filters. Pure, so that
+// the whole state of a view can be tested as text.
+
+export type Route =
+  | { page: 'fleet' }
+  | { page: 'asset'; id: string }
+  | { page: 'cases' }
+  | { page: 'case'; id: string }
+  | { page: 'orders' }
+  | { page: 'order'; id: string }
+  | { page: 'devices' }
+  | { page: 'status' }
+  | { page: 'missing'; path: string };
+
+const LISTS: Record<string, Route> = {
+  '': { page: 'fleet' },
+  cases: { page: 'cases' },
+  'work-orders': { page: 'orders' },
+  devices: { page: 'devices' },
+  status: { page: 'status' },
+};
+
+const DETAILS: Record<string, 'asset' | 'case' | 'order'> = {
+  assets: 'asset',
+  cases: 'case',
+  'work-orders': 'order',
+};
+
+/** The page a path names. */
+export function match(path: string): Route {
+  const parts = path.split('/').filter((part) => part !== '');
+  const [head = '', id] = parts;
+  if (parts.length <= 1) return LISTS[head] ?? { page: 'missing', path };
+  const page = DETAILS[head];
+  if (parts.length > 2 || page === undefined || id === undefined) return { page: 'missing', path };
+  try {
+    return { page, id: decodeURIComponent(id) };
+  } catch {
+    return { page: 'missing', path };
+  }
+}
+
+/** The path of a page; the inverse of `match`. */
+export function path(route: Route): string {
+  switch (route.page) {
+    case 'fleet':
+      return '/';
+    case 'asset':
+      return `/assets/${encodeURIComponent(route.id)}`;
+    case 'cases':
+      return '/cases';
+    case 'case':
+      return `/cases/${encodeURIComponent(route.id)}`;
+    case 'orders':
+      return '/work-orders';
+    case 'order':
+      return `/work-orders/${encodeURIComponent(route.id)}`;
+    case 'devices':
+      return '/devices';
+    case 'status':
+      return '/status';
+    case 'missing':
+      return route.path;
+  }
+}
+
+/** A query with some values changed; null and the empty text remove a key. */
+export function withQuery(search: string, changes: Record<string, string | null>): string {
+  const query = new URLSearchParams(search);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null || value === '') query.delete(key);
+    else query.set(key, value);
+  }
+  query.sort();
+  const text = query.toString();
+  return text === '' ? '' : `?${text}`;
+}

@@ -1,0 +1,86 @@
+// What the charts of a page show: one window over all signals, read as envelopes, kept up
+// while the window follows the last measured time. "Now" plays no part: recordings are old
+// and the demo's time runs fast.
+
+import { api, type ApiError } from './api';
+import { alarmSpans, caseSpans, envelope, firstWindow, mergeSpans, type Envelope, type Span } from './chart-data';
+import { Resource } from './resource.svelte';
+import { DAY } from './time';
+import type { Bucket, Case, SignalView } from './types';
+
+/** Points across a chart: about one for two pixels on a wide screen. */
+const BUCKETS = 400;
+/** A following chart is read again at most this often. */
+const FOLLOW_MS = 2_000;
+
+export interface Course {
+  buckets: Bucket[];
+  data: Envelope;
+}
+
+export const key = (signal: { device: string; signal: string }): string => `${signal.device}/${signal.signal}`;
+
+export class SignalCharts {
+  courses = new Resource<Map<string, Course>>();
+  alarms = $state.raw<Span[]>([]);
+  window = $state.raw<Span | null>(null);
+  /** First measured time of any signal; null while unknown. */
+  first = $state.raw<number | null>(null);
+  private lastRead = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly asset: string) {}
+
+  get error(): ApiError | null {
+    return this.courses.error;
+  }
+
+  /** Reads the extent of the signals, so that a short recording fills its chart. */
+  async extent(): Promise<void> {
+    try {
+      const signals = await api.signals(this.asset);
+      const firsts = signals.map((signal) => Date.parse(signal.first_at ?? '')).filter((at) => !Number.isNaN(at));
+      this.first = firsts.length > 0 ? Math.min(...firsts) : null;
+    } catch {
+      this.first = null; // The window then starts as long as it was asked for.
+    }
+  }
+
+  /** The window that follows the last measured time. */
+  following(last: number, spanMs: number | null): Span {
+    if (spanMs === null) return { from: this.first ?? last - DAY, to: last };
+    return firstWindow(this.first, last, spanMs);
+  }
+
+  /** Shows a window; waits a little when the last reading is fresh. */
+  show(window: Span, signals: SignalView[], cases: Case[], last: number, now: boolean): void {
+    clearTimeout(this.timer);
+    const wait = now ? 0 : Math.max(0, this.lastRead + FOLLOW_MS - Date.now());
+    this.timer = setTimeout(() => void this.read(window, signals, cases, last), wait);
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
+  private async read(window: Span, signals: SignalView[], cases: Case[], last: number): Promise<void> {
+    this.lastRead = Date.now();
+    await this.courses.read(async () => {
+      // The end is exclusive in the API; the last reading belongs to the picture.
+      const to = window.to + 1;
+      const [conditions, ...answers] = await Promise.all([
+        api.conditions(this.asset, window.from, to),
+        ...signals.map((signal) => api.buckets(signal.device, signal.signal, window.from, to, BUCKETS)),
+      ]);
+      this.alarms = mergeSpans([...alarmSpans(conditions.items, Math.min(last, window.to)), ...caseSpans(cases, last)]);
+      this.window = window;
+      return new Map(
+        signals.map((signal, at) => {
+          const buckets = answers[at]?.items ?? [];
+          return [key(signal), { buckets, data: envelope(buckets) }];
+        }),
+      );
+    });
+  }
+}
+

@@ -1,0 +1,290 @@
+// The shapes of the HTTP API, as it serves them (see /api/openapi.json).
+
+/** A text in both languages of the product. */
+export interface Label {
+  en: string;
+  zh: string;
+}
+
+/** An ISO 8601 time in UTC. */
+export type Iso = string;
+
+export type AssetState = 'learning' | 'healthy' | 'watch' | 'warning' | 'critical' | 'no_data' | 'offline';
+export type Severity = 'watch' | 'warning' | 'critical';
+export type Zone = 'healthy' | 'watch' | 'warning' | 'critical';
+export type OrderStatus = 'proposed' | 'approved' | 'scheduled' | 'in_progress' | 'completed' | 'cancelled';
+export type OrderKind = 'predictive' | 'inspection' | 'corrective' | 'preventive';
+export type Outcome = 'confirmed' | 'no_fault_found' | 'sensor_fault' | 'duplicate' | 'deferred' | 'other_fault_found';
+export type CaseStatus = 'open' | 'acknowledged' | 'closed';
+
+export interface Page<T> {
+  items: T[];
+  next: string | null;
+}
+
+export interface Customer {
+  id: string;
+  name: string;
+}
+
+export interface Site {
+  id: string;
+  name: string;
+  time_zone: string;
+}
+
+export interface Engineer {
+  id: string;
+  name: string;
+  skills: string[];
+}
+
+export interface Forecast {
+  at: Iso;
+  model: string;
+  limit: number;
+  p10: Iso;
+  p50: Iso;
+  p90: Iso;
+  rul_p10_s: number;
+  rul_p50_s: number;
+  rul_p90_s: number;
+  loss_per_day: number;
+  p_value: number;
+}
+
+/** A forecast, or why there is none. */
+export type PrognosisView = Forecast | { reason: string };
+
+export interface OpenCase {
+  id: string;
+  failure_mode: string;
+  failure_mode_name: Label | null;
+  severity: Severity;
+  opened_at: Iso;
+}
+
+export interface NextOrder {
+  id: string;
+  status: OrderStatus;
+  scheduled_for: Iso | null;
+  due_by: Iso | null;
+}
+
+export interface ConditionView {
+  state: 'learning' | 'normal' | 'watch' | 'alarm';
+  since: Iso;
+  at: Iso;
+  score: number | null;
+  failure_mode: string | null;
+  failure_mode_name: Label | null;
+}
+
+export interface AssetSummary {
+  id: string;
+  name: string;
+  model: string;
+  model_name: Label | null;
+  customer: Customer;
+  site: Site;
+  discovered: boolean;
+  registered_at: Iso;
+  state: AssetState;
+  health: { index: number; zone: Zone; at: Iso } | null;
+  learning: { rows: number; needed: number } | null;
+  condition: ConditionView | null;
+  prognosis: PrognosisView | null;
+  last_measured_at: Iso | null;
+  last_received_at: Iso | null;
+  open_cases: OpenCase[];
+  next_order: NextOrder | null;
+  devices: { id: string; online: boolean | null }[];
+}
+
+export interface SignalView {
+  device: string;
+  signal: string;
+  unit: string | null;
+  label: Label | null;
+  last: { at: Iso; value: number } | null;
+  normal: { low: number; high: number } | null;
+}
+
+export interface Contribution {
+  signal: string;
+  share: number;
+  deviation: number;
+  value: number;
+  normal: number;
+  normal_low: number;
+  normal_high: number;
+}
+
+export interface Evidence {
+  model: string;
+  window_from: Iso;
+  window_to: Iso;
+  baseline_from: Iso;
+  baseline_to: Iso;
+  baseline_rows: number;
+  statistics: { t2: number; t2_limit: number; q: number; q_limit: number; score: number; on: number; off: number };
+  failure_mode: string;
+  failure_mode_fit: number;
+  contributions: Contribution[];
+}
+
+export interface AssetDetail extends AssetSummary {
+  signals: SignalView[];
+  evidence: Evidence | null;
+}
+
+export interface Bucket {
+  from: Iso;
+  to: Iso;
+  count: number;
+  min: number;
+  max: number;
+  mean: number;
+  first: number;
+  last: number;
+}
+
+export interface Buckets extends Page<Bucket> {
+  device: string;
+  signal: string;
+  unit: string | null;
+  from: Iso;
+  to: Iso;
+}
+
+export interface Assessment {
+  asset: string;
+  device: string;
+  at: Iso;
+  health: number;
+  zone: Zone;
+  score: number;
+}
+
+export interface Condition {
+  asset: string;
+  device: string;
+  at: Iso;
+  state: { name: 'learning'; rows: number; needed: number } | { name: 'normal' | 'watch' | 'alarm' };
+  since: Iso;
+  evidence: Evidence | null;
+}
+
+export interface Case {
+  id: string;
+  asset: string;
+  asset_name: string;
+  device: string;
+  failure_mode: string;
+  failure_mode_name: Label | null;
+  severity: Severity;
+  status: CaseStatus;
+  opened_at: Iso;
+  updated_at: Iso;
+  cleared_at: Iso | null;
+  closed_at: Iso | null;
+  score: number;
+  peak_score: number;
+  evidence: Evidence;
+  prognosis: PrognosisView | null;
+  work_order: string | null;
+  outcome: Outcome | null;
+}
+
+export interface CaseEvent {
+  at: Iso;
+  kind: string;
+  by: string | null;
+  detail: Record<string, unknown> | null;
+}
+
+export interface CaseDetail extends Case {
+  events: CaseEvent[];
+}
+
+export interface WorkOrder {
+  id: string;
+  asset: string;
+  asset_name: string;
+  case: string | null;
+  kind: OrderKind;
+  status: OrderStatus;
+  severity: Severity | null;
+  failure_mode: string | null;
+  failure_mode_name: Label | null;
+  opened_at: Iso | null;
+  signals: { signal: string; deviation: number; share: number }[];
+  due_by: Iso | null;
+  engineer: string | null;
+  engineer_name: string | null;
+  scheduled_for: Iso | null;
+  outcome: Outcome | null;
+  note: string | null;
+  created_at: Iso;
+  updated_at: Iso;
+}
+
+export interface WorkOrderDetail extends WorkOrder {
+  log: { at: Iso; by: string; from: OrderStatus | null; to: OrderStatus; note: string | null }[];
+}
+
+export interface Device {
+  id: string;
+  asset: string | null;
+  asset_name: string | null;
+  online: boolean | null;
+  last_measured_at: Iso | null;
+  last_received_at: Iso | null;
+}
+
+/** A kind of machine, as the server knows it. */
+export interface AssetModel {
+  id: string;
+  name: Label;
+  signals: { signal: string; unit: string | null; label: Label }[];
+}
+
+export interface DeadLetter {
+  id: number | string;
+  reason: string;
+  detail: string;
+  device: string | null;
+  topic: string;
+  received_at: Iso;
+  payload: string;
+  payload_len: number;
+}
+
+export interface DeadLetterSummary {
+  total: number;
+  by_reason: Record<string, number>;
+}
+
+export interface SystemStatus {
+  version: string;
+  started_at: Iso;
+  now: Iso;
+  readings_acknowledged: number;
+  readings_stored: number;
+  messages_acknowledged: number;
+  connections: number;
+  dead_letters: number;
+  journal: {
+    committed: number;
+    oldest: number;
+    bytes: number;
+    readers: { name: string; position: number; lag: number }[];
+  };
+  subscribers: Record<string, unknown>[];
+  registration: string;
+  demo: boolean;
+}
+
+export function isForecast(prognosis: PrognosisView | null): prognosis is Forecast {
+  return prognosis !== null && 'p50' in prognosis;
+}

@@ -1,0 +1,99 @@
+// Words of enumerations in the reader's language. One table each, so that the compiler says
+// when the API learns a new word and the page has none for it.
+
+import { m } from '../paraglide/messages.js';
+import { signalWords } from './format';
+import type { AssetState, CaseStatus, Label, OrderKind, OrderStatus, Outcome } from './types';
+import { getLocale } from '../paraglide/runtime.js';
+
+const STATE: Record<AssetState, () => string> = {
+  critical: m.state_critical,
+  warning: m.state_warning,
+  watch: m.state_watch,
+  healthy: m.state_healthy,
+  learning: m.state_learning,
+  offline: m.state_offline,
+  no_data: m.state_no_data,
+};
+const CASE: Record<CaseStatus, () => string> = {
+  open: m.case_open,
+  acknowledged: m.case_acknowledged,
+  closed: m.case_closed,
+};
+const ORDER: Record<OrderStatus, () => string> = {
+  proposed: m.order_proposed,
+  approved: m.order_approved,
+  scheduled: m.order_scheduled,
+  in_progress: m.order_in_progress,
+  completed: m.order_completed,
+  cancelled: m.order_cancelled,
+};
+const KIND: Record<OrderKind, () => string> = {
+  predictive: m.kind_predictive,
+  inspection: m.kind_inspection,
+  corrective: m.kind_corrective,
+  preventive: m.kind_preventive,
+};
+const OUTCOME: Record<Outcome, () => string> = {
+  confirmed: m.outcome_confirmed,
+  no_fault_found: m.outcome_no_fault_found,
+  sensor_fault: m.outcome_sensor_fault,
+  other_fault_found: m.outcome_other_fault_found,
+  duplicate: m.outcome_duplicate,
+  deferred: m.outcome_deferred,
+};
+const REASON: Record<string, () => string> = {
+  unknown_topic: m.dead_unknown_topic,
+  unknown_device: m.dead_unknown_device,
+  malformed_payload: m.dead_malformed_payload,
+  empty_payload: m.dead_empty_payload,
+  invalid_value: m.dead_invalid_value,
+  invalid_signal: m.dead_invalid_signal,
+  invalid_timestamp: m.dead_invalid_timestamp,
+  too_large: m.dead_too_large,
+};
+const EVENT: Record<string, () => string> = {
+  opened: m.event_opened,
+  severity_raised: m.event_severity_raised,
+  cleared: m.event_cleared,
+  returned: m.event_returned,
+  acknowledged: m.event_acknowledged,
+  order_raised: m.event_order_raised,
+  order_deferred: m.event_order_deferred,
+  order_completed: m.event_order_completed,
+  order_cancelled: m.event_order_cancelled,
+};
+
+export const OUTCOMES = Object.keys(OUTCOME) as Outcome[];
+
+const word = (table: Record<string, () => string>, key: string): string => table[key]?.() ?? key.replaceAll('_', ' ');
+
+export const stateWord = (state: AssetState): string => word(STATE, state);
+export const caseWord = (status: CaseStatus): string => word(CASE, status);
+export const orderWord = (status: OrderStatus): string => word(ORDER, status);
+export const kindWord = (kind: OrderKind): string => word(KIND, kind);
+export const outcomeWord = (outcome: Outcome): string => word(OUTCOME, outcome);
+export const reasonWord = (reason: string): string => word(REASON, reason);
+export const eventWord = (kind: string): string => word(EVENT, kind);
+
+/** A name the server has in both languages. */
+export function named(label: Label | null | undefined, fallback: string): string {
+  if (!label) return fallback;
+  return (getLocale() === 'zh-CN' ? label.zh : label.en) || fallback;
+}
+
+/** A failure mode; one that fits no signature has no name of its own. */
+export function failureMode(label: Label | null | undefined, mode: string | null): string {
+  if (mode === null || mode === 'unclassified') return m.failure_unclassified();
+  return named(label, mode.replaceAll('-', ' '));
+}
+
+/** A signal: its label, else the words of its name. */
+export function signalName(signal: string, label: Label | null | undefined, unit: string | null): string {
+  return named(label, signalWords(signal, unit));
+}
+
+/** The name of an asset model; a discovered asset has none yet. */
+export function modelName(label: Label | null | undefined, model: string): string {
+  return model === 'unknown' ? m.model_unknown() : named(label, model);
+}
