@@ -164,7 +164,7 @@ fn tell_welcome(web: std::net::SocketAddr, args: &DemoArgs, scratch: Option<&Scr
     eprintln!(
         "are healthy and Bellwether learns what normal is. Then parts begin to wear: look at"
     );
-    eprintln!("pump-1 and compressor-1. Complete a work order, and its machine is repaired.");
+    eprintln!("pump-1 and pump-3. Complete a work order, and its machine is repaired.");
     if scratch.is_some() {
         eprintln!(
             "Data lies in a temporary folder and is removed at the end; --data-dir keeps it."

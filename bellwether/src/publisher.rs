@@ -9,6 +9,9 @@
 //!
 //! Back-pressure: at most `window` messages are in the outbox; [`Publisher::send`] waits.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     sync::{

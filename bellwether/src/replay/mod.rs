@@ -2,6 +2,7 @@
 //! before every message has been acknowledged.
 
 mod table;
+mod time;
 
 use std::{fs::File, io::BufReader, path::PathBuf, sync::Arc, time::Duration};
 

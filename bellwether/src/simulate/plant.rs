@@ -138,7 +138,7 @@ pub(crate) const MACHINES: [Entry; 14] = [
         healthy("compressor-1", "Compressor 1", Compressor, "hanse-luebeck"),
         Mode::FouledCooler,
         3.0,
-        5.0,
+        3.5,
     ),
     senses_badly(
         healthy("compressor-2", "Compressor 2", Compressor, "hanse-luebeck"),
@@ -163,7 +163,7 @@ pub(crate) const MACHINES: [Entry; 14] = [
     senses_badly(
         healthy("motor-2", "Conveyor B", Motor, "hanse-luebeck"),
         "winding_temperature_c",
-        Defect::Drift(1.5),
+        Defect::Drift(4.0),
         8.5,
         3.0,
     ),
