@@ -112,6 +112,53 @@ story('the asset page answers, then shows its evidence', {}, async (page) => {
   assert.match((await download).suggestedFilename(), /pump-1-bearing_temperature_c\.csv/);
 });
 
+story('messages that cannot be read are listed with reason and first bytes', {}, async (page) => {
+  await visit(page, `${program.url}/devices`);
+  await page.getByText('Every message so far could be read.').waitFor();
+  const gateway = await Device.connect(program.mqtt, 'gateway-9');
+  online.push(gateway);
+  await gateway.publish('telemetry/gateway-9', '{"bearing_temperature_c": 61,,}');
+  await gateway.publish('telemetry/gateway-9', '{"bearing_temperature_c": "hot"}');
+  await page.getByText('{"bearing_temperature_c": 61,,}').waitFor();
+  await page.getByText('{"bearing_temperature_c": "hot"}').waitFor();
+  await page.getByRole('button', { name: /Malformed payload/ }).click();
+  await page.waitForURL(/reason=malformed_payload/);
+  await page.getByText('{"bearing_temperature_c": "hot"}').waitFor({ state: 'detached' });
+});
+
+/** Every page, in every language, theme and width: accessible, no sideways scrolling, no complaint. */
+for (const [theme, width, lang] of [
+  ['light', 1440, 'en'],
+  ['dark', 1440, 'zh-CN'],
+  ['dark', 390, 'en'],
+  ['light', 390, 'zh-CN'],
+]) {
+  story(`every page holds in ${theme}, ${width} px, ${lang}`, { theme, width, height: width < 700 ? 844 : 900 }, async (page) => {
+    const { items: cases } = await program.get('/cases');
+    const { items: orders } = await program.get('/work-orders');
+    const pages = {
+      fleet: '/',
+      asset: '/assets/pump-1',
+      learning: '/assets/fan-2',
+      cases: '/cases?status=all',
+      case: `/cases/${cases[0].id}`,
+      orders: '/work-orders',
+      order: `/work-orders/${orders[0].id}`,
+      devices: '/devices',
+      status: '/status',
+    };
+    for (const [name, path] of Object.entries(pages)) {
+      const url = new URL(path, program.url);
+      url.searchParams.set('lang', lang);
+      await visit(page, url.href);
+      assert.deepEqual(await axe(page), [], `axe on ${name}`);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(overflow <= 0, `${name} scrolls sideways by ${overflow} px`);
+      await screenshot(page, `${name}-${width}-${lang}-${theme}`);
+    }
+  });
+}
+
 story('a case is found and acknowledged by keyboard, signed with a name', {}, async (page) => {
   await visit(page, `${program.url}/cases`);
   await page.locator('main [data-row]').first().waitFor();
@@ -156,20 +203,6 @@ story('an order is approved, scheduled, started and completed with one thumb', {
   assert.ok(log.slice(1).every((entry) => entry.by === 'Li Wei'));
 });
 
-story('messages that cannot be read are listed with reason and first bytes', {}, async (page) => {
-  await visit(page, `${program.url}/devices`);
-  await page.getByText('Every message so far could be read.').waitFor();
-  const gateway = await Device.connect(program.mqtt, 'gateway-9');
-  online.push(gateway);
-  await gateway.publish('telemetry/gateway-9', '{"bearing_temperature_c": 61,,}');
-  await gateway.publish('telemetry/gateway-9', '{"bearing_temperature_c": "hot"}');
-  await page.getByText('{"bearing_temperature_c": 61,,}').waitFor();
-  await page.getByText('{"bearing_temperature_c": "hot"}').waitFor();
-  await page.getByRole('button', { name: /Malformed payload/ }).click();
-  await page.waitForURL(/reason=malformed_payload/);
-  await page.getByText('{"bearing_temperature_c": "hot"}').waitFor({ state: 'detached' });
-});
-
 story('an address that leads nowhere says so', {}, async (page) => {
   await visit(page, `${program.url}/nowhere/at/all`);
   await page.getByText('There is no such page').waitFor();
@@ -185,36 +218,3 @@ story('the language is in the address and is remembered', {}, async (page) => {
   await visit(page, `${program.url}/cases`);
   await page.getByRole('heading', { name: '案例' }).waitFor();
 });
-
-/** Every page, in every language, theme and width: accessible, no sideways scrolling, no complaint. */
-for (const [theme, width, lang] of [
-  ['light', 1440, 'en'],
-  ['dark', 1440, 'zh-CN'],
-  ['dark', 390, 'en'],
-  ['light', 390, 'zh-CN'],
-]) {
-  story(`every page holds in ${theme}, ${width} px, ${lang}`, { theme, width, height: width < 700 ? 844 : 900 }, async (page) => {
-    const { items: cases } = await program.get('/cases');
-    const { items: orders } = await program.get('/work-orders');
-    const pages = {
-      fleet: '/',
-      asset: '/assets/pump-1',
-      learning: '/assets/fan-2',
-      cases: '/cases?status=all',
-      case: `/cases/${cases[0].id}`,
-      orders: '/work-orders?status=completed',
-      order: `/work-orders/${orders[0].id}`,
-      devices: '/devices',
-      status: '/status',
-    };
-    for (const [name, path] of Object.entries(pages)) {
-      const url = new URL(path, program.url);
-      url.searchParams.set('lang', lang);
-      await visit(page, url.href);
-      assert.deepEqual(await axe(page), [], `axe on ${name}`);
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(overflow <= 0, `${name} scrolls sideways by ${overflow} px`);
-      await screenshot(page, `${name}-${width}-${lang}-${theme}`);
-    }
-  });
-}

@@ -104,8 +104,11 @@ describe('a forecast fan', () => {
     expect(Math.max(...xs)).toBeLessThanOrEqual(fan.right);
   });
   it('stays finite when the limit is reached already', () => {
-    const reached = fanGeometry({ points: [], now: { at: 0, value: 20 }, limit: 30, p10: 0, p50: 0, p90: 0, width: 400, height: 200 });
+    const reached = fanGeometry({ points: [{ at: -day, value: 60 }], now: { at: 0, value: 20 }, limit: 30, p10: 0, p50: 0, p90: 0, width: 400, height: 200 });
     expect([reached.fan, reached.median, ...reached.history].join(' ')).not.toMatch(/NaN|Infinity/);
     expect(reached.cross).toBeNull();
+    expect(reached.fan).toBe('');
+    expect(reached.history).toHaveLength(1);
+    expect(reached.now.x).toBeLessThanOrEqual(reached.right);
   });
 });

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { overwriteGetLocale } from '../src/paraglide/runtime.js';
-import { caseReason, caseSentence, forecastSentence, forecastShort, orderSentence, stateSentence } from '../src/lib/sentences';
+import { caseReason, caseSentence, forecastSentence, forecastShort, orderSentence, outlookSentence, stateSentence } from '../src/lib/sentences';
 import { failureMode, reasonWord, stateWord } from '../src/lib/words';
 import type { Forecast } from '../src/lib/types';
 import { aCase, anAsset, anOrder, EVIDENCE } from './samples';
@@ -59,9 +59,17 @@ describe('a forecast', () => {
     [null, 'No forecast yet.'],
     [{ reason: 'no_significant_trend' }, 'No significant trend towards the limit.'],
     [{ reason: 'too_little_history' }, 'Too little history for a forecast.'],
-    [{ ...forecast, rul_p10_s: 0, rul_p50_s: 0 }, 'Health has already reached its limit of 30.'],
+    [{ ...forecast, rul_p10_s: 0, rul_p50_s: 0 }, 'Health is at its limit of 30.'],
     [{ ...forecast, rul_p10_s: 1e9 }, 'At the present rate, health stays above 30 for more than two years.'],
   ])('without a trend says why (%#)', (prognosis, sentence) => expect(forecastSentence(prognosis, 'UTC')).toBe(sentence));
+});
+
+describe('the outlook', () => {
+  it('does not comfort with "no trend" when health lies at the bottom', () => {
+    const asset = anAsset({ state: 'critical', health: { index: 2, zone: 'critical', at: '2026-12-01T08:00:00Z' }, prognosis: { reason: 'no_significant_trend' } });
+    expect(outlookSentence(asset)).toContain('critical zone already');
+    expect(outlookSentence({ ...asset, health: { index: 90, zone: 'healthy', at: '' } })).toBe('No significant trend towards the limit.');
+  });
 });
 
 describe('an order', () => {

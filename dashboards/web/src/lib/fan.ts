@@ -36,15 +36,21 @@ const TOP = 8;
 const BOTTOM = 24;
 /** How far past the median the picture may reach for P90, in medians: a long tail is cut. */
 const TAIL = 2.5;
+/** Room right of the last reading when nothing lies ahead, of the past shown. */
+const REACHED_SHARE = 0.04;
 /** Least share of the width that shows the past. */
 const PAST_SHARE = 0.3;
 
 export function fanGeometry(input: FanInput): Fan {
   const past = input.points.filter((point) => point.at <= input.now.at).sort((a, b) => a.at - b.at);
-  const ahead = Math.max(1, Math.min(input.p90 - input.now.at, (input.p50 - input.now.at) * TAIL) * 1.06);
-  const longest = ahead * (1 / PAST_SHARE - 1);
-  const least = (ahead * PAST_SHARE) / (1 - PAST_SHARE);
   const measured = past[0] === undefined ? 0 : input.now.at - past[0].at;
+  // Once the limit is reached there is nothing ahead: the picture is the way to it.
+  const reached = input.p50 <= input.now.at;
+  const ahead = reached
+    ? Math.max(1, measured * REACHED_SHARE)
+    : Math.max(1, Math.min(input.p90 - input.now.at, (input.p50 - input.now.at) * TAIL) * 1.06);
+  const longest = reached ? measured : ahead * (1 / PAST_SHARE - 1);
+  const least = reached ? 0 : (ahead * PAST_SHARE) / (1 - PAST_SHARE);
   const from = input.now.at - Math.min(longest, Math.max(least, measured));
   const to = input.now.at + ahead;
   const right = input.width - RIGHT;
@@ -66,8 +72,8 @@ export function fanGeometry(input: FanInput): Fan {
   const shown = past.filter((point) => point.at >= from);
   return {
     history: linesOf([...shown, input.now], x, y),
-    fan: [at(input.now.at, input.now.value), at(fast.at, fast.value), ...corner, at(slow.at, slow.value)].join(' '),
-    median: `${at(input.now.at, input.now.value)} ${at(middle.at, middle.value)}`,
+    fan: reached ? '' : [at(input.now.at, input.now.value), at(fast.at, fast.value), ...corner, at(slow.at, slow.value)].join(' '),
+    median: reached ? '' : `${at(input.now.at, input.now.value)} ${at(middle.at, middle.value)}`,
     now: { x: x(input.now.at), y: y(input.now.value) },
     cross: input.p50 > input.now.at && input.p50 <= to ? { x: x(input.p50), y: y(input.limit) } : null,
     limit: y(input.limit),

@@ -1,5 +1,7 @@
 // Something read from the server for a page: its data, whether it is being read, and what
-// went wrong. A later answer never overwrites the answer to a newer question.
+// went wrong. An answer that comes late never overwrites the answer to a newer question, but
+// where the newer one is still out, the older answer is shown: a slow server delays, it does
+// not starve.
 
 import { ApiError } from './api';
 
@@ -8,6 +10,7 @@ export class Resource<T> {
   error = $state.raw<ApiError | null>(null);
   loading = $state(false);
   private question = 0;
+  private answered = 0;
 
   /** Reads; keeps showing what was there until the answer comes. */
   async read(fetch: () => Promise<T>): Promise<void> {
@@ -15,22 +18,16 @@ export class Resource<T> {
     this.loading = true;
     try {
       const data = await fetch();
-      if (question !== this.question) return;
+      if (question <= this.answered) return;
+      this.answered = question;
       this.data = data;
       this.error = null;
     } catch (error) {
-      if (question !== this.question) return;
+      if (question <= this.answered) return;
+      this.answered = question;
       this.error = error instanceof ApiError ? error : new ApiError(0, String(error), null);
     } finally {
       if (question === this.question) this.loading = false;
     }
-  }
-
-  /** Forgets everything: another thing is asked for now. */
-  reset(): void {
-    this.question += 1;
-    this.data = null;
-    this.error = null;
-    this.loading = false;
   }
 }

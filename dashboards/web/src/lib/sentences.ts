@@ -107,6 +107,14 @@ export function forecastSentence(prognosis: PrognosisView | null, zone: string):
   });
 }
 
+/** The forecast of an asset, where its state says more than the absence of one. */
+export function outlookSentence(asset: AssetSummary): string {
+  if (asset.state === 'learning') return m.forecast_learning();
+  // Once health lies flat at the bottom there is no trend any more; "no trend" would comfort.
+  if (!isForecast(asset.prognosis) && asset.health?.zone === 'critical') return m.forecast_critical();
+  return forecastSentence(asset.prognosis, asset.site.time_zone);
+}
+
 /** The forecast in the fewest words, for a list. */
 export function forecastShort(prognosis: PrognosisView | null): string | null {
   if (!isForecast(prognosis)) return null;

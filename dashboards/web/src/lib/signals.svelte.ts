@@ -11,7 +11,7 @@ import type { Bucket, Case, SignalView } from './types';
 /** Points across a chart: about one for two pixels on a wide screen. */
 const BUCKETS = 400;
 /** A following chart is read again at most this often. */
-const FOLLOW_MS = 2_000;
+const FOLLOW_MS = 1_000;
 
 export interface Course {
   buckets: Bucket[];
@@ -20,10 +20,15 @@ export interface Course {
 
 export const key = (signal: { device: string; signal: string }): string => `${signal.device}/${signal.signal}`;
 
+/** One consistent answer: what the charts show, and over which window. */
+export interface Picture {
+  window: Span;
+  alarms: Span[];
+  courses: Map<string, Course>;
+}
+
 export class SignalCharts {
-  courses = new Resource<Map<string, Course>>();
-  alarms = $state.raw<Span[]>([]);
-  window = $state.raw<Span | null>(null);
+  picture = new Resource<Picture>();
   /** First measured time of any signal; null while unknown. */
   first = $state.raw<number | null>(null);
   private lastRead = 0;
@@ -32,7 +37,7 @@ export class SignalCharts {
   constructor(private readonly asset: string) {}
 
   get error(): ApiError | null {
-    return this.courses.error;
+    return this.picture.error;
   }
 
   /** Reads the extent of the signals, so that a short recording fills its chart. */
@@ -55,8 +60,12 @@ export class SignalCharts {
   /** Shows a window; waits a little when the last reading is fresh. */
   show(window: Span, signals: SignalView[], cases: Case[], last: number, now: boolean): void {
     clearTimeout(this.timer);
-    const wait = now ? 0 : Math.max(0, this.lastRead + FOLLOW_MS - Date.now());
-    this.timer = setTimeout(() => void this.read(window, signals, cases, last), wait);
+    const go = (): void => {
+      // A picture that only moves on waits for the one before it; a new question does not.
+      if (!now && this.picture.loading) this.timer = setTimeout(go, FOLLOW_MS / 4);
+      else void this.read(window, signals, cases, last);
+    };
+    this.timer = setTimeout(go, now ? 0 : Math.max(0, this.lastRead + FOLLOW_MS - Date.now()));
   }
 
   stop(): void {
@@ -65,21 +74,20 @@ export class SignalCharts {
 
   private async read(window: Span, signals: SignalView[], cases: Case[], last: number): Promise<void> {
     this.lastRead = Date.now();
-    await this.courses.read(async () => {
+    await this.picture.read(async () => {
       // The end is exclusive in the API; the last reading belongs to the picture.
       const to = window.to + 1;
       const [conditions, ...answers] = await Promise.all([
         api.conditions(this.asset, window.from, to),
         ...signals.map((signal) => api.buckets(signal.device, signal.signal, window.from, to, BUCKETS)),
       ]);
-      this.alarms = mergeSpans([...alarmSpans(conditions.items, Math.min(last, window.to)), ...caseSpans(cases, last)]);
-      this.window = window;
-      return new Map(
-        signals.map((signal, at) => {
+      const courses = new Map(
+        signals.map((signal, at): [string, Course] => {
           const buckets = answers[at]?.items ?? [];
           return [key(signal), { buckets, data: envelope(buckets) }];
         }),
       );
+      return { window, courses, alarms: mergeSpans([...alarmSpans(conditions.items, Math.min(last, window.to)), ...caseSpans(cases, last)]) };
     });
   }
 }
