@@ -173,8 +173,10 @@ impl Pipeline {
     async fn register(&self, records: &[(Offset, Arc<JournalRecord>)]) -> Result<()> {
         let mut unknown: BTreeSet<DeviceId> = BTreeSet::new();
         for (_, record) in records {
-            for device in record.readings.devices() {
-                if self.parts.service.assignment(device).is_none() {
+            for (index, device) in record.readings.devices().iter().enumerate() {
+                // A device all of whose messages were refused is named in the batch without a row.
+                let sent = || record.readings.columns().device.contains(&(index as u32));
+                if self.parts.service.assignment(device).is_none() && sent() {
                     unknown.insert(device.clone());
                 }
             }

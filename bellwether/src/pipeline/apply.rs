@@ -122,6 +122,10 @@ impl Worker {
                 *at = row.received_at.max(*at);
             }
             for (device, at) in record.readings.devices().iter().zip(latest) {
+                if at == Timestamp::MIN {
+                    // Named in the batch, but all of its messages were refused.
+                    continue;
+                }
                 if let Some(entry) = received.get_mut(device) {
                     entry.1 = entry.1.max(at);
                 } else if let Some((asset, _)) = service.assignment(device) {
