@@ -101,6 +101,9 @@ pub(crate) async fn run(options: Options, stop: CancellationToken) -> Result<Sum
         options.time_column.as_deref(),
     )
     .with_context(|| format!("cannot replay {}", options.file.display()))?;
+    for name in table.absent() {
+        eprintln!("note: there is no column {name:?} to leave out");
+    }
     let acknowledged = Arc::new(Acknowledged::default());
     let (abandon, abandoned) = watch::channel(false);
     let connection = Connection {
