@@ -98,6 +98,7 @@ mod tests {
                 unit: Unit::Bar,
                 label_en: "Discharge pressure".to_owned(),
                 label_zh: "出口压力".to_owned(),
+                limits: telemetry::SignalLimits::default(),
             }],
             failure_modes: vec![FailureModeSignature {
                 mode: FailureMode::new("cavitation").unwrap(),

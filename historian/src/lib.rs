@@ -15,6 +15,7 @@ mod error;
 pub mod journal;
 mod sqlite;
 pub mod store;
+mod time_series;
 
 pub use error::HistorianError;
 pub use journal::{
@@ -24,3 +25,4 @@ pub use journal::{
 pub use store::{
     Bucket, FindingKind, FindingQuery, Sample, SeriesInfo, SeriesKey, Store, StoreConfig,
 };
+pub use time_series::TimeSeries;

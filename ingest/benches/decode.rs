@@ -8,7 +8,7 @@ use std::{hint::black_box, time::Instant};
 use bytes::BytesMut;
 use ingest::{Decoder, Message, TopicCache};
 use rumqttc::{mqttbytes::v4, v5::mqttbytes::v5};
-use telemetry::{Admission, JournalRecord, Timestamp};
+use telemetry::{JournalRecord, OpenGate, Timestamp};
 
 /// Messages in one record, as a busy connection has them.
 const BATCH: usize = 1_000;
@@ -42,12 +42,9 @@ fn main() {
         for _ in 0..ROUNDS {
             let mut record = JournalRecord::default();
             for payload in &payloads {
-                let message = Message {
-                    topic: "telemetry/pump-7",
-                    payload: payload.as_bytes(),
-                    received_at: Timestamp::EPOCH,
-                };
-                decoder.decode(&mut cache, message, |_| Admission::Admitted, &mut record);
+                let message =
+                    Message::new("telemetry/pump-7", payload.as_bytes(), Timestamp::EPOCH);
+                decoder.decode(&mut cache, message, &OpenGate, &mut record);
             }
             assert_eq!(black_box(&record).readings.row_count(), BATCH);
         }

@@ -11,8 +11,7 @@ use std::{
 
 use ingest::{Decoder, IngestStats, Listener, ListenerConfig, Parts};
 use telemetry::{
-    Admission, BoxFuture, DeviceGate, DeviceId, JournalRecord, JournalWriter, Offset, PortError,
-    SystemClock,
+    BoxFuture, JournalRecord, JournalWriter, Offset, OpenGate, PortError, SystemClock,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -38,14 +37,6 @@ impl JournalWriter for Groups {
             let done = group.wait_for(|done| *done >= mine).await;
             done.map(|done| Offset(*done)).map_err(|_| closed)
         })
-    }
-}
-
-struct Everybody;
-
-impl DeviceGate for Everybody {
-    fn admit(&self, _: &DeviceId) -> Admission {
-        Admission::Admitted
     }
 }
 
@@ -117,7 +108,7 @@ async fn main() {
     });
     let parts = Parts {
         journal: Arc::new(Groups(committed)),
-        gate: Arc::new(Everybody),
+        gate: Arc::new(OpenGate),
         clock: Arc::new(SystemClock),
         decoder: Arc::new(Decoder::default()),
         stats: Arc::new(IngestStats::new()),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetModelId, FailureMode, SignalName, Unit};
+use crate::{AssetModelId, FailureMode, SignalLimits, SignalName, Unit};
 
 /// A kind of machine, usually read from one TOML file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct SignalSpec {
     pub label_en: String,
     /// Its name in Chinese.
     pub label_zh: String,
+    /// What must hold of its values, in `unit`; anything may when it is left out.
+    #[serde(default)]
+    pub limits: SignalLimits,
 }
 
 /// How a failure mode shows.
@@ -87,6 +90,9 @@ impl AssetModel {
                 .any(|other| other.name == signal.name)
             {
                 return fail(format!("signal {:?} is declared twice", signal.name));
+            }
+            if let Some(problem) = signal.limits.problem() {
+                return fail(format!("the limits of signal {:?}: {problem}", signal.name));
             }
         }
         for (at, mode) in self.failure_modes.iter().enumerate() {

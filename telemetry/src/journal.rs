@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetId, CaseId, DeviceId, Outcome, ReadingBatch, Timestamp, WorkOrderId};
+use crate::{AssetId, CaseId, DeviceId, Outcome, ReadingBatch, Timestamp, Waveform, WorkOrderId};
 
 /// A position in the journal. One group commit has one offset; offsets rise without bound and
 /// are never reused.
@@ -25,6 +25,8 @@ impl fmt::Display for Offset {
 pub struct JournalRecord {
     /// Readings that passed every check.
     pub readings: ReadingBatch,
+    /// Vibration snapshots that passed every check, in order.
+    pub waveforms: Vec<Waveform>,
     /// What happened to devices and assets besides readings, in order.
     pub events: Vec<Event>,
     /// What failed a check, kept with its reason.
@@ -34,7 +36,10 @@ pub struct JournalRecord {
 impl JournalRecord {
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.readings.is_empty() && self.events.is_empty() && self.dead_letters.is_empty()
+        self.readings.is_empty()
+            && self.waveforms.is_empty()
+            && self.events.is_empty()
+            && self.dead_letters.is_empty()
     }
 }
 
@@ -58,6 +63,22 @@ pub enum Event {
         /// Whether the device said goodbye (DISCONNECT) or vanished (its will applies).
         graceful: bool,
     },
+    /// Readings came so late behind the device's own newest reading that they are kept and
+    /// raise nothing.
+    LateReadings {
+        /// The device.
+        device: DeviceId,
+        /// How many values.
+        readings: u32,
+        /// The earliest of their event times.
+        from: Timestamp,
+        /// The latest of their event times.
+        to: Timestamp,
+        /// The device's newest event time when they came.
+        newest: Timestamp,
+        /// When they came.
+        at: Timestamp,
+    },
     /// A work order was completed: the machine was looked at, and perhaps changed.
     WorkOrderClosed {
         /// The asset that was worked on.
@@ -73,7 +94,8 @@ pub enum Event {
     },
 }
 
-/// A message that failed a check. It is acknowledged, counted and listed, never dropped silently.
+/// A message that failed a check. It is acknowledged, counted and listed, never dropped
+/// silently, and kept whole so that it can be taken again after a fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Which check it failed.
@@ -86,17 +108,28 @@ pub struct DeadLetter {
     pub topic: String,
     /// When it arrived.
     pub received_at: Timestamp,
-    /// The first bytes of the payload, at most [`DeadLetter::MAX_PAYLOAD_BYTES`].
+    /// The content type the sender gave, cut to [`DeadLetter::MAX_TOPIC_BYTES`].
+    pub content_type: Option<String>,
+    /// The user properties the sender gave, at most [`DeadLetter::MAX_PROPERTIES`].
+    pub properties: Vec<(String, String)>,
+    /// The payload, cut to [`DeadLetter::MAX_PAYLOAD_BYTES`].
     pub payload: Vec<u8>,
     /// The length of the whole payload in bytes.
     pub payload_len: u64,
 }
 
 impl DeadLetter {
-    /// Enough to see what kind of thing was sent without letting a flood of bad messages fill the disk.
-    pub const MAX_PAYLOAD_BYTES: usize = 1024;
+    /// As long as the longest payload that is decoded, so that what is taken again is whole.
+    pub const MAX_PAYLOAD_BYTES: usize = 4 << 20;
     /// The longest topic kept; MQTT allows 65,535 bytes.
     pub const MAX_TOPIC_BYTES: usize = 512;
+    /// The most user properties kept; a waveform needs half a dozen.
+    pub const MAX_PROPERTIES: usize = 32;
+
+    /// Whether the whole payload was kept, so that the message can be taken again.
+    pub fn is_whole(&self) -> bool {
+        self.payload.len() as u64 == self.payload_len
+    }
 }
 
 /// Which check a message failed.
@@ -119,11 +152,27 @@ pub enum DeadLetterReason {
     InvalidTimestamp,
     /// The payload is longer than the configured limit.
     TooLarge,
+    /// A unit is not known, or measures something else than the signal's declared one.
+    UnitMismatch,
+    /// A value lies outside what is declared to be physically possible.
+    OutOfRange,
+    /// A value changed faster than is declared to be physically possible.
+    RateOfChange,
+    /// The time of measurement lies further in the future than clocks may differ.
+    ClockAhead,
+    /// More new devices or signals appeared in a minute than are believed.
+    CardinalityLimit,
+    /// A Sparkplug metric has an alias that no birth certificate has named.
+    UnknownAlias,
+    /// The credential does not cover the device or the topic.
+    NotAuthorized,
+    /// The content type or the encoding is none that is understood.
+    UnsupportedFormat,
 }
 
 impl DeadLetterReason {
     /// Every reason, for counters that show zero before the first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownTopic,
         Self::UnknownDevice,
         Self::MalformedPayload,
@@ -132,6 +181,14 @@ impl DeadLetterReason {
         Self::InvalidSignal,
         Self::InvalidTimestamp,
         Self::TooLarge,
+        Self::UnitMismatch,
+        Self::OutOfRange,
+        Self::RateOfChange,
+        Self::ClockAhead,
+        Self::CardinalityLimit,
+        Self::UnknownAlias,
+        Self::NotAuthorized,
+        Self::UnsupportedFormat,
     ];
 
     /// The reason as it is stored and shown, in `snake_case`.
@@ -145,6 +202,14 @@ impl DeadLetterReason {
             Self::InvalidSignal => "invalid_signal",
             Self::InvalidTimestamp => "invalid_timestamp",
             Self::TooLarge => "too_large",
+            Self::UnitMismatch => "unit_mismatch",
+            Self::OutOfRange => "out_of_range",
+            Self::RateOfChange => "rate_of_change",
+            Self::ClockAhead => "clock_ahead",
+            Self::CardinalityLimit => "cardinality_limit",
+            Self::UnknownAlias => "unknown_alias",
+            Self::NotAuthorized => "not_authorized",
+            Self::UnsupportedFormat => "unsupported_format",
         }
     }
 

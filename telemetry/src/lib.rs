@@ -9,6 +9,7 @@
 //! Reading (DA) -> Feature (DM) -> Condition (SD) -> Assessment (HA) -> Prognosis (PA) -> Advisory (AG)
 //! ```
 
+mod access;
 mod advisory;
 mod asset_model;
 mod batch;
@@ -16,9 +17,12 @@ mod finding;
 mod ids;
 mod journal;
 mod ports;
+mod rules;
 mod time;
 mod units;
+mod waveform;
 
+pub use access::{Claim, CredentialId, Denied, Grant, Quota, Scope};
 pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
 pub use asset_model::{AssetModel, FailureModeSignature, InvalidModel, SignalSpec, SignatureTerm};
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row};
@@ -32,7 +36,9 @@ pub use ids::{
 };
 pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset};
 pub use ports::{
-    Admission, AdvisorySink, BoxFuture, DeviceGate, JournalWriter, OutcomeSink, PortError,
+    Admission, AdvisorySink, BoxFuture, DeviceGate, JournalWriter, OpenGate, OutcomeSink, PortError,
 };
+pub use rules::{DeviceRules, SignalLimits, SignalRule};
 pub use time::{Clock, InvalidTimestamp, ManualClock, SystemClock, Timestamp};
 pub use units::{Quantity, Unit, UnitError};
+pub use waveform::Waveform;

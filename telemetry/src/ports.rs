@@ -1,9 +1,12 @@
 //! The ports: where crates of one floor meet. Each has its contract in its documentation;
 //! `bellwether` plugs the adapters in.
 
-use std::{error::Error, future::Future, pin::Pin};
+use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
-use crate::{Advisory, DeviceId, JournalRecord, Offset, WorkOrderClosed, WorkOrderId};
+use crate::{
+    Advisory, Claim, CredentialId, Denied, DeviceId, DeviceRules, Grant, JournalRecord, Offset,
+    WorkOrderClosed, WorkOrderId,
+};
 
 /// A boxed future, so that ports can be trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -63,10 +66,54 @@ pub enum Admission {
     Unknown,
 }
 
-/// Who may publish. Called for every message: no IO, no lock held over a wait.
+/// Who may publish, and what is declared about them. Called for every message: no IO, no lock
+/// held over a wait.
 pub trait DeviceGate: Send + Sync {
     /// Whether readings of this device are accepted now.
     fn admit(&self, device: &DeviceId) -> Admission;
+
+    /// What is declared about the signals of this device; none when nothing is.
+    fn rules(&self, device: &DeviceId) -> Option<Arc<DeviceRules>>;
+
+    /// Rises whenever a device, a rule or a credential changed, so that answers may be kept
+    /// until then.
+    fn generation(&self) -> u64;
+
+    /// Decides about somebody who connects.
+    ///
+    /// # Errors
+    /// [`Denied`], without telling more than it must.
+    fn authenticate(&self, claim: &Claim<'_>) -> Result<Grant, Denied>;
+
+    /// Whether a credential that was granted before is still valid.
+    fn is_valid(&self, credential: CredentialId) -> bool;
+}
+
+/// Lets everybody in and declares nothing: the gate of tools that have no service system, such
+/// as an import into an empty folder.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenGate;
+
+impl DeviceGate for OpenGate {
+    fn admit(&self, _: &DeviceId) -> Admission {
+        Admission::Admitted
+    }
+
+    fn rules(&self, _: &DeviceId) -> Option<Arc<DeviceRules>> {
+        None
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    fn authenticate(&self, _: &Claim<'_>) -> Result<Grant, Denied> {
+        Ok(Grant::ANYONE)
+    }
+
+    fn is_valid(&self, _: CredentialId) -> bool {
+        false
+    }
 }
 
 /// The service system, as alerting sees it.

@@ -148,6 +148,8 @@ impl Worker {
             let (device, online) = match event {
                 Event::DeviceOnline { device, .. } => (device, true),
                 Event::DeviceOffline { device, .. } => (device, false),
+                // Analytics leaves late rows out by itself; the event is for people.
+                Event::LateReadings { .. } => continue,
                 Event::WorkOrderClosed { asset, .. } => {
                     applied.relearning.insert(asset.clone());
                     continue;

@@ -194,6 +194,8 @@ impl Plant {
                 device: Some(device("pump-1")),
                 topic: "telemetry/pump-1".to_owned(),
                 received_at: at(0),
+                content_type: None,
+                properties: Vec::new(),
                 payload: payload.to_vec(),
                 payload_len: payload.len() as u64,
             }],
@@ -282,6 +284,7 @@ fn model() -> AssetModel {
             unit: Unit::LitrePerMinute,
             label_en: "Flow".to_owned(),
             label_zh: "流量".to_owned(),
+            limits: telemetry::SignalLimits::default(),
         }],
         failure_modes: vec![FailureModeSignature {
             mode: FailureMode::new("cavitation").unwrap(),

@@ -75,6 +75,8 @@ async fn a_journal_that_cannot_commit_is_told_and_forgiven() {
             device: None,
             topic: "telemetry/x".to_owned(),
             received_at: crate::plant::at(0),
+            content_type: None,
+            properties: Vec::new(),
             payload: Vec::new(),
             payload_len: 0,
         }],

@@ -191,6 +191,7 @@ pub(crate) fn decode(blob: &[u8]) -> Result<JournalRecord, String> {
     };
     Ok(JournalRecord {
         readings: ReadingBatch::from_columns(columns).map_err(|error| error.to_string())?,
+        waveforms: Vec::new(),
         events,
         dead_letters: Vec::new(),
     })
@@ -303,6 +304,7 @@ mod tests {
             }
             JournalRecord {
                 readings,
+                waveforms: Vec::new(),
                 events: vec![event(); events],
                 dead_letters: Vec::new(),
             }

@@ -144,6 +144,8 @@ fn letter(row: &Row<'_>) -> Result<StoredDeadLetter, HistorianError> {
             device: device.map_err(|error| corrupt(error.to_string()))?,
             topic: row.get(4).during(ACTION)?,
             received_at: Timestamp::from_micros(row.get(5).during(ACTION)?),
+            content_type: None,
+            properties: Vec::new(),
             payload: row.get(6).during(ACTION)?,
             payload_len: row.get::<_, i64>(7).during(ACTION)? as u64,
         },

@@ -32,6 +32,8 @@ fn letter(reason: DeadLetterReason, device: Option<&str>, number: u64) -> DeadLe
         device: device.map(|device| DeviceId::new(device).unwrap()),
         topic: "telemetry/pump-1".into(),
         received_at: Timestamp::from_secs(number as i64),
+        content_type: None,
+        properties: Vec::new(),
         payload: vec![0xff, number as u8],
         payload_len: 2,
     }

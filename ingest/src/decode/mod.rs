@@ -19,7 +19,9 @@ mod scan;
 mod topic;
 
 use rustc_hash::FxHashMap;
-use telemetry::{Admission, DeadLetterReason, DeviceId, JournalRecord, SignalName, Timestamp};
+use telemetry::{
+    Admission, DeadLetterReason, DeviceGate, DeviceId, JournalRecord, SignalName, Timestamp,
+};
 
 pub use topic::{Format, InvalidPattern, TopicPattern};
 
@@ -34,6 +36,23 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
     /// When it arrived.
     pub received_at: Timestamp,
+    /// What the sender said the payload is, such as `application/senml+json`.
+    pub content_type: Option<&'a str>,
+    /// What else the sender said of it: MQTT 5 user properties, HTTP query parameters.
+    pub properties: &'a [(String, String)],
+}
+
+impl<'a> Message<'a> {
+    /// A message of which nothing is known besides its topic.
+    pub fn new(topic: &'a str, payload: &'a [u8], received_at: Timestamp) -> Self {
+        Self {
+            topic,
+            payload,
+            received_at,
+            content_type: None,
+            properties: &[],
+        }
+    }
 }
 
 /// Topic patterns with their formats, compiled.
@@ -114,12 +133,12 @@ impl Decoder {
     }
 
     /// Decodes one message into the record: rows for what is good, dead letters for the rest.
-    /// `admit` is asked for the device before its payload is read.
+    /// The gate is asked for the device before its payload is read.
     pub fn decode(
         &self,
         cache: &mut TopicCache,
         message: Message<'_>,
-        admit: impl FnOnce(&DeviceId) -> Admission,
+        gate: &dyn DeviceGate,
         record: &mut JournalRecord,
     ) {
         let fresh;
@@ -142,7 +161,7 @@ impl Decoder {
         };
         let device = &target.device;
         let mut refusals = Refusals::default();
-        if admit(device) == Admission::Unknown {
+        if gate.admit(device) == Admission::Unknown {
             refusals.add(DeadLetterReason::UnknownDevice, || {
                 format!("device {device} is not registered and registration is closed; register it or open registration")
             });

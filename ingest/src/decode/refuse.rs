@@ -92,6 +92,8 @@ pub(super) fn letter(
         device: device.cloned(),
         topic: message.topic[..cut].into(),
         received_at: message.received_at,
+        content_type: message.content_type.map(str::to_owned),
+        properties: message.properties.to_vec(),
         payload: message.payload[..kept].to_vec(),
         payload_len: message.payload.len() as u64,
     }

@@ -1,12 +1,42 @@
 //! What each payload becomes, and that nothing ever panics or disagrees with `serde_json`.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
-use telemetry::{DeadLetter, DeadLetterReason as Reason, ReadingBatch};
+use telemetry::{
+    Claim, CredentialId, DeadLetter, DeadLetterReason as Reason, Denied, DeviceRules, Grant,
+    OpenGate, ReadingBatch,
+};
 
 use super::*;
 
 /// Every test message arrives at this time: 2020-03-09T10:14:33Z (`date -u -d @1583748873`).
 const NOW: Timestamp = Timestamp::from_secs(1_583_748_873);
+
+/// Registration is closed and nobody is registered.
+struct ClosedGate;
+
+impl DeviceGate for ClosedGate {
+    fn admit(&self, _: &DeviceId) -> Admission {
+        Admission::Unknown
+    }
+
+    fn rules(&self, _: &DeviceId) -> Option<Arc<DeviceRules>> {
+        None
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    fn authenticate(&self, _: &Claim<'_>) -> Result<Grant, Denied> {
+        Err(Denied::Missing)
+    }
+
+    fn is_valid(&self, _: CredentialId) -> bool {
+        false
+    }
+}
 
 fn decode_with(
     decoder: &Decoder,
@@ -15,17 +45,12 @@ fn decode_with(
     admission: Admission,
 ) -> JournalRecord {
     let mut record = JournalRecord::default();
-    let message = Message {
-        topic,
-        payload,
-        received_at: NOW,
-    };
-    decoder.decode(
-        &mut TopicCache::default(),
-        message,
-        |_| admission,
-        &mut record,
-    );
+    let message = Message::new(topic, payload, NOW);
+    let cache = &mut TopicCache::default();
+    match admission {
+        Admission::Admitted => decoder.decode(cache, message, &OpenGate, &mut record),
+        Admission::Unknown => decoder.decode(cache, message, &ClosedGate, &mut record),
+    }
     record
 }
 
@@ -379,12 +404,8 @@ fn a_cache_of_topics_never_mixes_devices() {
         for device in 0..1_500 {
             let topic = format!("telemetry/d{device}");
             let payload = format!("{{\"ts\":{round},\"a\":{device}}}");
-            let message = Message {
-                topic: &topic,
-                payload: payload.as_bytes(),
-                received_at: NOW,
-            };
-            decoder.decode(&mut cache, message, |_| Admission::Admitted, &mut record);
+            let message = Message::new(&topic, payload.as_bytes(), NOW);
+            decoder.decode(&mut cache, message, &OpenGate, &mut record);
         }
     }
     assert_eq!(record.readings.row_count(), 4_500);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rumqttc::v5::mqttbytes::v5;
 use rustc_hash::FxHashMap;
-use telemetry::{DeviceGate, DeviceId, JournalRecord, Timestamp};
+use telemetry::{DeviceGate, JournalRecord, Timestamp};
 
 use super::{
     handshake::check_len,
@@ -241,15 +241,10 @@ impl Session {
                 reply::pubrec(publish.id, &mut receipt.acks);
             }
         }
-        let message = Message {
-            topic: publish.topic,
-            payload: publish.payload,
-            received_at: judges.now,
-        };
-        let admit = |device: &DeviceId| judges.gate.admit(device);
+        let message = Message::new(publish.topic, publish.payload, judges.now);
         judges
             .decoder
-            .decode(&mut self.topics, message, admit, &mut work.record);
+            .decode(&mut self.topics, message, judges.gate, &mut work.record);
         Ok(())
     }
 

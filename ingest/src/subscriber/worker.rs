@@ -4,7 +4,7 @@ use std::{collections::VecDeque, future::Future, pin::Pin, str, sync::Arc, time:
 
 use futures::{StreamExt as _, stream::FuturesOrdered};
 use rand::Rng as _;
-use telemetry::{DeadLetter, DeadLetterReason, DeviceId, JournalRecord, PortError};
+use telemetry::{DeadLetter, DeadLetterReason, JournalRecord, PortError};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -217,16 +217,11 @@ impl Worker {
         let payload = &publish.payload;
         match str::from_utf8(&publish.topic) {
             Ok(topic) => {
-                let message = Message {
-                    topic,
-                    payload,
-                    received_at,
-                };
-                let gate = &self.parts.gate;
-                let admit = |device: &DeviceId| gate.admit(device);
+                let message = Message::new(topic, payload, received_at);
+                let gate = &*self.parts.gate;
                 self.parts
                     .decoder
-                    .decode(&mut self.topics, message, admit, record);
+                    .decode(&mut self.topics, message, gate, record);
             }
             Err(_) => record.dead_letters.push(DeadLetter {
                 reason: DeadLetterReason::UnknownTopic,
@@ -238,6 +233,8 @@ impl Worker {
                     .take(128)
                     .collect(),
                 received_at,
+                content_type: None,
+                properties: Vec::new(),
                 payload: payload[..payload.len().min(DeadLetter::MAX_PAYLOAD_BYTES)].to_vec(),
                 payload_len: payload.len() as u64,
             }),

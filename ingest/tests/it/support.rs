@@ -8,8 +8,8 @@ use std::{
 
 use ingest::{Decoder, IngestStats, Listener, ListenerConfig, Parts};
 use telemetry::{
-    Admission, BoxFuture, DeviceGate, DeviceId, Event, JournalRecord, JournalWriter, Offset,
-    PortError, SystemClock,
+    Admission, BoxFuture, Claim, CredentialId, Denied, DeviceGate, DeviceId, DeviceRules, Event,
+    Grant, JournalRecord, JournalWriter, Offset, PortError, SystemClock,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -82,6 +82,7 @@ impl MemoryJournal {
                 } => {
                     format!("{device} {}", if graceful { "left" } else { "vanished" })
                 }
+                Event::LateReadings { .. } => "late".into(),
                 Event::WorkOrderClosed { .. } => "closed".into(),
             })
             .collect()
@@ -117,6 +118,22 @@ impl DeviceGate for NoStrangers {
         } else {
             Admission::Admitted
         }
+    }
+
+    fn rules(&self, _: &DeviceId) -> Option<Arc<DeviceRules>> {
+        None
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    fn authenticate(&self, _: &Claim<'_>) -> Result<Grant, Denied> {
+        Ok(Grant::ANYONE)
+    }
+
+    fn is_valid(&self, _: CredentialId) -> bool {
+        false
     }
 }
 

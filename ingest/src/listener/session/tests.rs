@@ -3,19 +3,11 @@
 //! `cargo bolero test` with its full name drives it by coverage.
 
 use proptest::prelude::*;
-use telemetry::Admission;
+use telemetry::OpenGate;
 
 use super::*;
 
 const MAX: usize = 2_048;
-
-struct Everybody;
-
-impl DeviceGate for Everybody {
-    fn admit(&self, _: &DeviceId) -> Admission {
-        Admission::Admitted
-    }
-}
 
 fn session(version: Version) -> Session {
     let terms = Terms {
@@ -41,7 +33,7 @@ fn feed(session: &mut Session, bytes: &[u8], step: usize) -> Outcome {
     let decoder = Decoder::default();
     let judges = Judges {
         decoder: &decoder,
-        gate: &Everybody,
+        gate: &OpenGate,
         now: Timestamp::EPOCH,
     };
     let mut outcome = Outcome::default();
@@ -242,7 +234,7 @@ fn only_committed_qos_2_ids_outlive_the_connection() {
     let decoder = Decoder::default();
     let judges = Judges {
         decoder: &decoder,
-        gate: &Everybody,
+        gate: &OpenGate,
         now: Timestamp::EPOCH,
     };
     let received = session.receive(&publish(Version::V4, 2, 5, b"{\"a\":1}"), judges);
@@ -258,7 +250,7 @@ fn a_client_over_its_receive_maximum_is_ended_after_what_it_may_send() {
     let decoder = Decoder::default();
     let judges = Judges {
         decoder: &decoder,
-        gate: &Everybody,
+        gate: &OpenGate,
         now: Timestamp::EPOCH,
     };
     for version in [Version::V4, Version::V5] {
