@@ -1,9 +1,10 @@
 //! How fast one core turns messages into rows: `cargo bench -p ingest`.
 //!
-//! Prints messages a second for the decoder alone on three signals, and what the library's codec
+//! Prints messages a second for the decoder alone on three signals, values a second of line
+//! protocol, and what the library's codec
 //! takes for reading one PUBLISH, which is why the listener reads that packet by hand.
 
-use std::{hint::black_box, time::Instant};
+use std::{fmt::Write as _, hint::black_box, time::Instant};
 
 use bytes::BytesMut;
 use ingest::{Decoder, Message, TopicCache};
@@ -36,15 +37,15 @@ fn main() {
             )
         })
         .collect();
-    let decoder = Decoder::default();
-    let mut cache = TopicCache::default();
+    // Measured is what comes in order: a fresh memory in each round, as the times come again.
+    let now = Timestamp::from_secs(1_583_750_000);
     let seconds = best(|| {
         for _ in 0..ROUNDS {
+            let (decoder, mut cache) = (Decoder::default(), TopicCache::default());
             let mut record = JournalRecord::default();
             for payload in &payloads {
-                let message =
-                    Message::new("telemetry/pump-7", payload.as_bytes(), Timestamp::EPOCH);
-                decoder.decode(&mut cache, message, &OpenGate, &mut record);
+                let message = Message::new("telemetry/pump-7", payload.as_bytes(), now);
+                let _ = decoder.decode(&mut cache, message, &OpenGate, &mut record);
             }
             assert_eq!(black_box(&record).readings.row_count(), BATCH);
         }
@@ -54,6 +55,8 @@ fn main() {
         "decode, 3 signals of JSON: {rate:.0} messages/s, {:.0} readings/s a core",
         rate * 3.0
     );
+    lines("line protocol, 1,000 series of 1 field", 1_000, 1);
+    lines("line protocol, 1,000 series of 10 fields", 1_000, 10);
     codec("codec v4", &payloads, write_v4, |stream| {
         let Ok(v4::Packet::Publish(publish)) = v4::Packet::read(stream, 1 << 20) else {
             panic!()
@@ -67,6 +70,49 @@ fn main() {
         let topic = std::str::from_utf8(&publish.topic).expect("written from a text");
         topic.len() + publish.payload.len()
     });
+}
+
+/// Times bodies of 5,000 lines that go over the series in turn, as a historian's load test
+/// sends them: the checks are on, and a record is made for each body.
+fn lines(name: &str, series: usize, fields: usize) {
+    const LINES: usize = 5_000;
+    const BODIES: usize = 20;
+    let bodies: Vec<String> = (0..BODIES)
+        .map(|body| {
+            let mut text = String::new();
+            for line in 0..LINES {
+                let at = body * LINES + line;
+                let (device, tick) = (at % series, at / series);
+                write!(text, "reading,device=pump-{device} ").expect("a string takes all");
+                for field in 0..fields {
+                    let comma = if field == 0 { "" } else { "," };
+                    let value = 20.0 + ((at * 7 + field * 13) % 997) as f64 / 8.0;
+                    write!(text, "{comma}signal_{field}={value:.3}").expect("a string takes all");
+                }
+                let nanos = 1_583_748_873_000_000_000 + tick as u64 * 1_000_000_000;
+                writeln!(text, " {nanos}").expect("a string takes all");
+            }
+            text
+        })
+        .collect();
+    let seconds = best(|| {
+        let decoder = Decoder::default().with_max_payload_bytes(4 << 20);
+        let mut cache = TopicCache::default();
+        for body in &bodies {
+            let mut record = JournalRecord::default();
+            let now = Timestamp::from_secs(1_583_750_000);
+            let message = Message::new("telemetry/load", body.as_bytes(), now);
+            let _ = decoder.decode(&mut cache, message, &OpenGate, &mut record);
+            assert_eq!(black_box(&record).readings.reading_count(), LINES * fields);
+            assert!(record.dead_letters.is_empty());
+        }
+    });
+    let values = (BODIES * LINES * fields) as f64;
+    println!(
+        "{name}: {:.0} readings/s a core, {:.0} ns each",
+        values / seconds,
+        seconds * 1e9 / values
+    );
 }
 
 fn write_v4(payload: &str, out: &mut BytesMut) {

@@ -1,6 +1,6 @@
 //! What can go wrong in this crate besides what a peer does, which never is an error here.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use crate::InvalidPattern;
 
@@ -15,6 +15,14 @@ pub enum IngestError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// A file of the listener's TLS settings cannot be used.
+    #[error("TLS file {} cannot be used: {problem}", file.display())]
+    Tls {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
     },
     /// A setting cannot be used.
     #[error("{setting} {value:?} cannot be used: {problem}")]

@@ -16,16 +16,25 @@
 //! what was published, and what fails a check is committed too, as a dead letter with its
 //! reason. Everything is bounded; a slow journal becomes TCP back-pressure at the device.
 
+mod check;
 mod decode;
 mod error;
+mod intake;
 mod listener;
 mod parts;
 mod stats;
 mod subscriber;
+mod tls;
 
-pub use decode::{Decoder, Format, InvalidPattern, Message, TopicCache, TopicPattern};
+pub use check::CheckConfig;
+pub use decode::{
+    Command, Decoder, Format, InvalidPath, InvalidPattern, JsonPaths, LineOptions, Message,
+    TimeUnit, TopicCache, TopicPattern, Verdict,
+};
 pub use error::IngestError;
-pub use listener::{Listener, ListenerConfig};
+pub use intake::{Intake, Replayed, Submitted};
+pub use listener::{Access, Listener, ListenerConfig};
 pub use parts::Parts;
 pub use stats::{IngestSnapshot, IngestStats, SubscriberStatus};
 pub use subscriber::{Protocol, Subscriber, SubscriberConfig};
+pub use tls::{ClientCertificates, TlsConfig};

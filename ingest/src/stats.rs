@@ -8,6 +8,8 @@ use std::sync::{
 use serde::Serialize;
 use telemetry::{DeadLetter, DeadLetterReason, Timestamp};
 
+use crate::check::Noted;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What went through ingest since the process started. All counters only rise, except
@@ -60,6 +62,20 @@ counters! {
     keep_alive_timeouts,
     /// Connections closed because their client id connected again.
     sessions_taken_over,
+    /// CONNECTs refused because their credential was missing, not valid or another client's.
+    logins_refused,
+    /// Sessions ended because their credential was revoked.
+    sessions_revoked,
+    /// Times a sender was made to wait because it was above its quota.
+    quota_pauses,
+    /// PUBLISH packets longer than the listener's limit; each ended its connection.
+    oversized_packets,
+    /// Commands sent to devices, such as rebirth requests.
+    commands_sent,
+    /// Times changed TLS files were taken into use.
+    tls_reloads,
+    /// Times changed TLS files could not be used.
+    tls_reload_errors,
     /// Bytes read from devices.
     bytes_received,
     /// PUBLISH packets received, from listener and subscribers together.
@@ -72,6 +88,16 @@ counters! {
     readings_acknowledged,
     /// Appends the journal refused; nothing of them was acknowledged.
     journal_errors,
+    /// Waveforms in committed records.
+    waveforms_acknowledged,
+    /// Readings that came more than `late_after` behind their device's newest one; stored.
+    readings_late,
+    /// Readings of a time their signal had already; stored once all the same.
+    readings_duplicate,
+    /// Readings older than the last of their signal; stored.
+    readings_out_of_order,
+    /// Readings of a signal whose value has not changed for longer than is declared; stored.
+    readings_stuck,
     /// `QoS` 0 messages that were lost because the journal failed or a subscriber's queue was full.
     qos0_lost,
 }
@@ -114,6 +140,20 @@ impl IngestStats {
         for (counter, &count) in self.dead_letters.iter().zip(&dead_letters.0) {
             if count > 0 {
                 counter.fetch_add(u64::from(count), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Counts what the checks noted in a message, which is nearly always nothing.
+    pub(crate) fn noted(&self, noted: &Noted) {
+        for (counter, count) in [
+            (&self.readings_late, noted.late),
+            (&self.readings_duplicate, noted.duplicate),
+            (&self.readings_out_of_order, noted.out_of_order),
+            (&self.readings_stuck, noted.stuck),
+        ] {
+            if count > 0 {
+                add(counter, count);
             }
         }
     }

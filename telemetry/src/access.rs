@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::DeviceId;
 
 /// One credential. Never reused, so that a revoked one cannot come back as another's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct CredentialId(pub u64);
 
 impl fmt::Display for CredentialId {
@@ -69,7 +72,8 @@ pub enum Scope {
 
 /// How much may be published; zero means no limit. A sender above it is slowed down, so that
 /// nothing is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Quota {
     /// Messages a second.
     pub messages_per_s: u32,

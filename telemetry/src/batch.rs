@@ -70,6 +70,25 @@ pub struct Row<'a> {
     pub values: &'a [f64],
 }
 
+/// One finished row that is looked at again, see [`ReadingBatch::revise_rows`].
+#[derive(Debug)]
+pub struct RowDraft<'a> {
+    /// The position of the row before anything was taken out.
+    pub row: usize,
+    /// The position of its first value before anything was taken out.
+    pub first_value: usize,
+    /// Where its first value will stand.
+    pub to_value: usize,
+    /// When it was measured.
+    pub measured_at: Timestamp,
+    /// The dictionary of signals.
+    pub names: &'a [SignalName],
+    /// Per value: index into `names`.
+    pub signals: &'a mut [u32],
+    /// The values.
+    pub values: &'a mut [f64],
+}
+
 /// Text to dictionary position. Most batches hold a handful of names, and the last one used
 /// is the likeliest next, so a short scan comes before the hash.
 #[derive(Debug, Clone, Default)]
@@ -227,6 +246,54 @@ impl ReadingBatch {
         self.abandon_row();
     }
 
+    /// Goes again over the rows from `first` on. `judge` may change values, and moves those that
+    /// stay to the front of the draft's slices and returns how many they are; a row of which
+    /// none stays is taken out. Values must stay finite.
+    pub fn revise_rows(&mut self, first: usize, mut judge: impl FnMut(RowDraft<'_>) -> usize) {
+        let columns = &mut self.columns;
+        let rows = columns.device.len();
+        let start = first
+            .checked_sub(1)
+            .and_then(|before| columns.end.get(before))
+            .map_or(0, |&end| end as usize);
+        let (mut from, mut to, mut kept_rows) = (start, start, first);
+        for row in first..rows {
+            let until = columns.end[row] as usize;
+            let kept = judge(RowDraft {
+                row,
+                first_value: from,
+                to_value: to,
+                measured_at: columns.measured_at[row],
+                names: &columns.signals,
+                signals: &mut columns.signal[from..until],
+                values: &mut columns.value[from..until],
+            })
+            .min(until - from);
+            if to != from {
+                columns.signal.copy_within(from..from + kept, to);
+                columns.value.copy_within(from..from + kept, to);
+            }
+            to += kept;
+            from = until;
+            if kept > 0 {
+                columns.device[kept_rows] = columns.device[row];
+                columns.measured_at[kept_rows] = columns.measured_at[row];
+                columns.received_at[kept_rows] = columns.received_at[row];
+                columns.end[kept_rows] = to as u32;
+                kept_rows += 1;
+            }
+        }
+        self.truncate_rows(kept_rows.min(rows));
+    }
+
+    /// Gives the value at a position another signal.
+    pub fn set_signal(&mut self, value: usize, signal: &SignalName) {
+        let signal = self.signal(signal);
+        if let Some(place) = self.columns.signal.get_mut(value) {
+            *place = signal;
+        }
+    }
+
     /// Appends all rows of another batch, translating its dictionaries.
     pub fn append(&mut self, other: &Self) {
         let theirs = &other.columns;
@@ -378,6 +445,33 @@ mod tests {
         assert_eq!(batch, before);
         batch.finish_row(0, Timestamp::EPOCH, Timestamp::EPOCH);
         assert_eq!(batch, before, "a row without values is not kept");
+    }
+
+    proptest! {
+        #[test]
+        fn revising_keeps_exactly_what_the_judge_keeps(rows in rows(), first in 0..40usize) {
+            let mut revised = batch(&rows);
+            revised.revise_rows(first, |draft| {
+                let mut kept = 0;
+                for at in 0..draft.values.len() {
+                    if draft.values[at] >= 0.0 {
+                        draft.signals[kept] = draft.signals[at];
+                        draft.values[kept] = -draft.values[at];
+                        kept += 1;
+                    }
+                }
+                kept
+            });
+            let expected: Vec<PlainRow> = rows.into_iter().enumerate().filter_map(|(at, mut row)| {
+                if at >= first {
+                    row.2.retain(|(_, value)| *value >= 0.0);
+                    row.2.iter_mut().for_each(|(_, value)| *value = -*value);
+                }
+                (!row.2.is_empty()).then_some(row)
+            }).collect();
+            prop_assert_eq!(plain(&revised), expected);
+            prop_assert!(ReadingBatch::from_columns(revised.columns().clone()).is_ok());
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod waveform;
 pub use access::{Claim, CredentialId, Denied, Grant, Quota, Scope};
 pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
 pub use asset_model::{AssetModel, FailureModeSignature, InvalidModel, SignalSpec, SignatureTerm};
-pub use batch::{Columns, InvalidBatch, ReadingBatch, Row};
+pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{
     Assessment, Condition, ConditionState, Contribution, Evidence, Finding, HealthIndex,
     NoPrognosis, Prognosis, PrognosisOutcome, Statistics, Zone,

@@ -3,9 +3,10 @@
 use telemetry::{DeadLetterReason as Reason, DeviceId, ReadingBatch, SignalName, Timestamp};
 
 use super::{
-    Message,
+    cache::Scratch,
     refuse::{Refusals, quote},
     scan::{Number, Scanner, Syntax, Text, Value},
+    sink::{Sink as Output, tell},
 };
 
 /// Objects in one array. A gateway that was offline for a day at one row every ten seconds
@@ -18,12 +19,26 @@ const MAX_KEYS: usize = 1_000;
 /// The key of the measured time.
 const TIME_KEY: &str = "ts";
 
+/// The key that says that an object is a waveform and no row.
+const SAMPLES_KEY: &str = "samples";
+
+/// What a payload turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Rows, or something refused.
+    Rows,
+    /// An object with samples, of which nothing was taken.
+    Samples,
+}
+
 /// What is being decoded and where its parts go.
 struct Sink<'m> {
     device: &'m DeviceId,
     received_at: Timestamp,
     batch: &'m mut ReadingBatch,
     refusals: &'m mut Refusals,
+    scratch: &'m mut Scratch,
+    found: Found,
     /// The position in the array, if there is one.
     item: Option<usize>,
 }
@@ -36,27 +51,31 @@ enum Measured {
 }
 
 /// Decodes a payload. Rows of a payload that turns out not to be JSON are taken back.
-pub(super) fn decode(
-    device: &DeviceId,
-    message: Message<'_>,
-    batch: &mut ReadingBatch,
-    refusals: &mut Refusals,
-) {
-    let Some(text) = utf8(message.payload, refusals) else {
-        return;
+pub(super) fn decode(output: &mut Output<'_>, device: &DeviceId) -> Found {
+    let Some(text) = utf8(output.message.payload, output.refusals) else {
+        return Found::Rows;
     };
-    let rows = batch.row_count();
+    let rows = output.batch.row_count();
     let mut sink = Sink {
         device,
-        received_at: message.received_at,
-        batch,
-        refusals,
+        received_at: output.message.received_at,
+        batch: &mut *output.batch,
+        refusals: &mut *output.refusals,
+        scratch: &mut *output.scratch,
+        found: Found::Rows,
         item: None,
     };
-    if let Err(syntax) = document(text, &mut sink) {
-        batch.truncate_rows(rows);
-        refusals.clear();
-        refusals.add(Reason::MalformedPayload, || explain(text, syntax));
+    match document(text, &mut sink) {
+        Err(syntax) => {
+            output.take_back(rows);
+            output.refuse(Reason::MalformedPayload, || explain(text, syntax));
+            Found::Rows
+        }
+        Ok(()) if sink.found == Found::Samples => {
+            output.take_back(rows);
+            Found::Samples
+        }
+        Ok(()) => Found::Rows,
     }
 }
 
@@ -161,7 +180,10 @@ fn object(scanner: &mut Scanner<'_>, sink: &mut Sink<'_>) -> Result<(), Syntax> 
             return scanner.fail("more than 1000 keys in one object; send fewer signals at once");
         }
         let key = scanner.key()?;
-        let value = scanner.value()?;
+        let (value, unit) = match scanner.peek() {
+            Some(b'{') => quantity(scanner)?,
+            _ => (scanner.value()?, None),
+        };
         let name = unescape(key);
         let name = match &name {
             Some(name) => name.as_str(),
@@ -173,6 +195,10 @@ fn object(scanner: &mut Scanner<'_>, sink: &mut Sink<'_>) -> Result<(), Syntax> 
         } else if let Some(signal) = sink.reading(name, value) {
             repeated |=
                 sink.batch.columns().signal[first..].contains(&signal.0) && sink.repeated(name);
+            if unit.is_some() {
+                let unit = unit.map(|unit| unescape(unit).unwrap_or_else(|| unit.raw.into()));
+                tell(sink.scratch, sink.batch, unit.as_deref());
+            }
             sink.batch.push_value(signal.0, signal.1);
         }
         open = !scanner.take(b'}');
@@ -199,6 +225,31 @@ fn object(scanner: &mut Scanner<'_>, sink: &mut Sink<'_>) -> Result<(), Syntax> 
         sink.batch.finish_row(device, at, sink.received_at);
     }
     Ok(())
+}
+
+/// A value given as `{"value": 21.5, "unit": "°C"}`; any other object is only skipped.
+fn quantity<'t>(scanner: &mut Scanner<'t>) -> Result<(Value<'t>, Option<Text<'t>>), Syntax> {
+    scanner.bump();
+    let (mut number, mut unit, mut strange) = (None, None, false);
+    let mut open = !scanner.take(b'}');
+    while open {
+        let key = scanner.key()?;
+        let value = scanner.nested_value()?;
+        match (key.raw, value) {
+            ("value", value) if number.is_none() && value != Value::Nested => number = Some(value),
+            ("unit", Value::Text(text)) if unit.is_none() => unit = Some(text),
+            ("unit", Value::Null) if unit.is_none() => {}
+            _ => strange = true,
+        }
+        open = !scanner.take(b'}');
+        if open {
+            scanner.expect(b',', "expected a comma or } after a value")?;
+        }
+    }
+    Ok(match number {
+        Some(value) if !strange => (value, unit),
+        _ => (Value::Nested, None),
+    })
 }
 
 impl Sink<'_> {
@@ -248,7 +299,12 @@ impl Sink<'_> {
                 Reason::InvalidValue,
                 "a number too large for 64-bit floating point".into(),
             ),
-            Value::Nested => (Reason::MalformedPayload, "an object or array".into()),
+            Value::Nested => {
+                if name == SAMPLES_KEY && self.item.is_none() {
+                    self.found = Found::Samples;
+                }
+                (Reason::MalformedPayload, "an object or array".into())
+            }
             other => (Reason::InvalidValue, kind(other)),
         };
         let place = self.place(name);

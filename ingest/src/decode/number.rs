@@ -1,28 +1,28 @@
 //! The format of per-signal topics: one number as text, or `{"ts", "value"}`.
 
-use telemetry::{DeadLetterReason as Reason, ReadingBatch, Timestamp};
+use telemetry::{DeadLetterReason as Reason, DeviceId, SignalName, Timestamp};
 
 use super::{
-    Message, Target,
     json::{explain, kind, time_of, unescape, utf8},
-    refuse::{Refusals, quote},
-    scan::{Number, Scanner, Syntax, Value},
+    refuse::quote,
+    scan::{Number, Scanner, Syntax, Text, Value},
+    sink::Sink,
 };
 
 /// What one payload says.
-type Sample = (Option<Timestamp>, f64);
+#[derive(Debug, Clone, Copy)]
+struct Sample<'t> {
+    at: Option<Timestamp>,
+    value: f64,
+    unit: Option<Text<'t>>,
+}
 
 /// What is wrong with a payload.
 type Wrong = (Reason, String);
 
-pub(super) fn decode(
-    target: &Target,
-    message: Message<'_>,
-    batch: &mut ReadingBatch,
-    refusals: &mut Refusals,
-) {
+pub(super) fn decode(sink: &mut Sink<'_>, device: &DeviceId, signal: Option<&SignalName>) {
     // Patterns of this format always name the signal.
-    let (Some(text), Some(signal)) = (utf8(message.payload, refusals), &target.signal) else {
+    let (Some(text), Some(signal)) = (utf8(sink.message.payload, sink.refusals), signal) else {
         return;
     };
     let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
@@ -30,20 +30,21 @@ pub(super) fn decode(
         object(trimmed)
             .unwrap_or_else(|syntax| Err((Reason::MalformedPayload, explain(trimmed, syntax))))
     } else {
-        plain(trimmed).map(|value| (None, value))
+        plain(trimmed).map(|value| Sample {
+            at: None,
+            value,
+            unit: None,
+        })
     };
     match sample {
-        Ok((measured_at, value)) => {
-            let device = batch.device(&target.device);
-            let signal = batch.signal(signal);
-            batch.push_value(signal, value);
-            batch.finish_row(
-                device,
-                measured_at.unwrap_or(message.received_at),
-                message.received_at,
-            );
+        Ok(Sample { at, value, unit }) => {
+            let unescaped = unit.and_then(unescape);
+            let unit = unescaped.as_deref().or(unit.map(|unit| unit.raw));
+            let signal = sink.batch.signal(signal);
+            sink.push(signal, value, unit);
+            sink.finish_row(device, at.unwrap_or(sink.message.received_at));
         }
-        Err((reason, detail)) => refusals.add(reason, || detail),
+        Err((reason, detail)) => sink.refuse(reason, || detail),
     }
 }
 
@@ -69,10 +70,10 @@ fn plain(text: &str) -> Result<f64, Wrong> {
     }
 }
 
-fn object(text: &str) -> Result<Result<Sample, Wrong>, Syntax> {
+fn object(text: &str) -> Result<Result<Sample<'_>, Wrong>, Syntax> {
     let mut scanner = Scanner::new(text);
     scanner.bump();
-    let (mut ts, mut number, mut strange) = (None, None, None);
+    let (mut ts, mut number, mut unit, mut strange) = (None, None, None, None);
     let mut open = !scanner.take(b'}');
     while open {
         let key = scanner.key()?;
@@ -81,6 +82,11 @@ fn object(text: &str) -> Result<Result<Sample, Wrong>, Syntax> {
         match name.as_deref().unwrap_or(key.raw) {
             "ts" if ts.is_none() => ts = Some(value),
             "value" if number.is_none() => number = Some(value),
+            "unit" if unit.is_none() => match value {
+                Value::Text(text) => unit = Some(text),
+                Value::Null => {}
+                _ => strange = strange.or_else(|| Some("\"unit\"".into())),
+            },
             other => strange = strange.or_else(|| Some(quote(other))),
         }
         open = !scanner.take(b'}');
@@ -90,7 +96,9 @@ fn object(text: &str) -> Result<Result<Sample, Wrong>, Syntax> {
     }
     scanner.end()?;
     if let Some(key) = strange {
-        let detail = format!("key {key} is unknown or repeated; send {{\"ts\", \"value\"}} only");
+        let detail = format!(
+            "key {key} is unknown, repeated or no text; send {{\"ts\", \"value\", \"unit\"}} only"
+        );
         return Ok(Err((Reason::MalformedPayload, detail)));
     }
     let value = match number {
@@ -105,7 +113,7 @@ fn object(text: &str) -> Result<Result<Sample, Wrong>, Syntax> {
         }
     };
     Ok(match ts.map_or(Ok(None), time_of) {
-        Ok(at) => Ok((at, value)),
+        Ok(at) => Ok(Sample { at, value, unit }),
         Err(problem) => Err((
             Reason::InvalidTimestamp,
             format!("\"ts\" {problem}; send milliseconds since 1970 or an RFC 3339 text"),

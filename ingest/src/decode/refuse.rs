@@ -15,9 +15,13 @@ const MAX_NAMED: u32 = 8;
 /// The longest quotation from a payload in a detail, in characters.
 const MAX_QUOTE_CHARS: usize = 64;
 
+/// Longer content types are none that is understood; a quarter of
+/// [`DeadLetter::MAX_TOPIC_BYTES`], so that any characters fit.
+const MAX_CONTENT_TYPE_CHARS: usize = DeadLetter::MAX_TOPIC_BYTES / 4;
+
 /// Refusals of one message. Empty and without allocation for a good message.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Vec<Refusal>);
+pub(crate) struct Refusals(Vec<Refusal>);
 
 #[derive(Debug)]
 struct Refusal {
@@ -27,7 +31,7 @@ struct Refusal {
 }
 
 impl Refusals {
-    pub(super) fn add(&mut self, reason: DeadLetterReason, detail: impl FnOnce() -> String) {
+    pub(crate) fn add(&mut self, reason: DeadLetterReason, detail: impl FnOnce() -> String) {
         if let Some(known) = self.0.iter_mut().find(|refusal| refusal.reason == reason) {
             known.count += 1;
             if known.count <= MAX_NAMED {
@@ -46,6 +50,11 @@ impl Refusals {
     /// How many refusals there are so far.
     pub(super) fn count(&self) -> u32 {
         self.0.iter().map(|refusal| refusal.count).sum()
+    }
+
+    /// Whether something was refused for this reason.
+    pub(super) fn has(&self, reason: DeadLetterReason) -> bool {
+        self.0.iter().any(|refusal| refusal.reason == reason)
     }
 
     /// Forgets everything: the whole message is refused for another reason.
@@ -92,15 +101,22 @@ pub(super) fn letter(
         device: device.cloned(),
         topic: message.topic[..cut].into(),
         received_at: message.received_at,
-        content_type: message.content_type.map(str::to_owned),
-        properties: message.properties.to_vec(),
+        content_type: message
+            .content_type
+            .map(|text| text.chars().take(MAX_CONTENT_TYPE_CHARS).collect()),
+        properties: message
+            .properties
+            .iter()
+            .take(DeadLetter::MAX_PROPERTIES)
+            .cloned()
+            .collect(),
         payload: message.payload[..kept].to_vec(),
         payload_len: message.payload.len() as u64,
     }
 }
 
 /// A text from outside, cut and escaped for one line.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let short: String = text.chars().take(MAX_QUOTE_CHARS).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("{short:?}{dots}")

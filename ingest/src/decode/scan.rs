@@ -122,6 +122,11 @@ impl<'a> Scanner<'a> {
         self.value_at(0)
     }
 
+    /// Any value inside an object whose opening bracket was taken.
+    pub(super) fn nested_value(&mut self) -> Scan<Value<'a>> {
+        self.value_at(1)
+    }
+
     fn value_at(&mut self, depth: u32) -> Scan<Value<'a>> {
         match self.peek() {
             Some(b'-') if self.bytes.get(self.at + 1) == Some(&b'I') => {

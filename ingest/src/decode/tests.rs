@@ -1,10 +1,10 @@
 //! What each payload becomes, and that nothing ever panics or disagrees with `serde_json`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use telemetry::{
-    Claim, CredentialId, DeadLetter, DeadLetterReason as Reason, Denied, DeviceRules, Grant,
+    Admission, Claim, CredentialId, DeadLetterReason as Reason, Denied, DeviceRules, Grant,
     OpenGate, ReadingBatch,
 };
 
@@ -47,10 +47,11 @@ fn decode_with(
     let mut record = JournalRecord::default();
     let message = Message::new(topic, payload, NOW);
     let cache = &mut TopicCache::default();
-    match admission {
+    let verdict = match admission {
         Admission::Admitted => decoder.decode(cache, message, &OpenGate, &mut record),
         Admission::Unknown => decoder.decode(cache, message, &ClosedGate, &mut record),
-    }
+    };
+    assert_eq!(verdict, Verdict::Taken);
     record
 }
 
@@ -112,10 +113,32 @@ const JSON_CASES: &[(&str, &str, &str)] = &[
         "1000: a=1",
         "",
     ),
+    (r#"{"ts":253402300799999,"a":1}"#, "", "clock_ahead"),
+    (r#"{"ts":1583749173000,"a":1}"#, "1583749173000: a=1", ""),
+    (r#"{"ts":1583749173001,"a":1}"#, "", "clock_ahead"),
+    (r#"{"a":{"value":1.5,"unit":"bar"}}"#, "now: a_bar=1.5", ""),
+    (r#"{"t_c":{"unit":"degF","value":212}}"#, "now: t_c=100", ""),
     (
-        r#"{"ts":253402300799999,"a":1}"#,
-        "253402300799999: a=1",
-        "",
+        r#"{"t_c":{"value":1,"unit":"bar"},"b":1}"#,
+        "now: b=1",
+        "unit_mismatch",
+    ),
+    (
+        r#"{"t":{"value":1,"unit":"furlong"},"b":1}"#,
+        "now: b=1",
+        "unit_mismatch",
+    ),
+    (r#"{"a":{"value":1},"b":{"value":null}}"#, "now: a=1", ""),
+    (r#"{"a":{"value":"x"},"b":1}"#, "now: b=1", "invalid_value"),
+    (
+        r#"{"a":{"value":1,"x":2},"b":1}"#,
+        "now: b=1",
+        "malformed_payload",
+    ),
+    (
+        r#"{"a":{"value":1,"unit":7},"b":1}"#,
+        "now: b=1",
+        "malformed_payload",
     ),
     (r#"{"ts":253402300800000,"a":1}"#, "", "invalid_timestamp"),
     (r#"{"ts":-62135596800001,"a":1}"#, "", "invalid_timestamp"),
@@ -274,7 +297,10 @@ fn number_payloads_become_one_reading() {
         (r#"{"value":"1"}"#, "", "invalid_value"),
         (r#"{"value":NaN}"#, "", "invalid_value"),
         (r#"{"ts":"x","value":1}"#, "", "invalid_timestamp"),
-        (r#"{"value":1,"unit":"C"}"#, "", "malformed_payload"),
+        (r#"{"value":1,"unit":"C"}"#, "now: t_c=1", ""),
+        (r#"{"value":1,"unit":"bar"}"#, "", "unit_mismatch"),
+        (r#"{"value":1,"unit":1}"#, "", "malformed_payload"),
+        (r#"{"value":1,"place":"C"}"#, "", "malformed_payload"),
         (r#"{"value":1,"value":2}"#, "", "malformed_payload"),
         (r#"{"value":1"#, "", "malformed_payload"),
     ];
@@ -381,7 +407,7 @@ fn limits_on_size_items_keys_and_letters_hold() {
         "{}",
         letter.detail
     );
-    assert_eq!(letter.payload.len(), DeadLetter::MAX_PAYLOAD_BYTES);
+    assert_eq!(letter.payload, bad.as_bytes());
     assert_eq!(letter.payload_len, bad.len() as u64);
 }
 
@@ -405,7 +431,7 @@ fn a_cache_of_topics_never_mixes_devices() {
             let topic = format!("telemetry/d{device}");
             let payload = format!("{{\"ts\":{round},\"a\":{device}}}");
             let message = Message::new(&topic, payload.as_bytes(), NOW);
-            decoder.decode(&mut cache, message, &OpenGate, &mut record);
+            let _ = decoder.decode(&mut cache, message, &OpenGate, &mut record);
         }
     }
     assert_eq!(record.readings.row_count(), 4_500);
@@ -451,7 +477,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 fn object() -> impl Strategy<Value = String> {
-    let ts = prop::option::of(-62_135_596_800_000..253_402_300_800_000i64);
+    let ts = prop::option::of(-62_135_596_800_000..1_583_748_873_000i64);
     let values = prop::collection::btree_map("[a-z_]{1,12}", value(), 0..8);
     (ts, values, "[ \n]{0,2}").prop_map(|(ts, values, space)| {
         let mut parts: Vec<_> = values
@@ -462,6 +488,21 @@ fn object() -> impl Strategy<Value = String> {
         parts.extend(ts.map(|ts| format!("\"ts\":{ts}")));
         format!("{{{}}}", parts.join(&format!(",{space}")))
     })
+}
+
+#[test]
+fn messages_of_one_buffer_without_a_time_stay_apart_and_a_clock_that_goes_back_is_believed() {
+    let (decoder, mut sender) = (Decoder::default(), TopicCache::default());
+    let mut record = JournalRecord::default();
+    let hour_ago = NOW - Duration::from_hours(1);
+    for at in [NOW, NOW, NOW, hour_ago, hour_ago] {
+        let message = Message::new("telemetry/p1/x", b"1", at);
+        let _ = decoder.decode(&mut sender, message, &OpenGate, &mut record);
+    }
+    let times: Vec<_> = record.readings.rows().map(|row| row.measured_at).collect();
+    let micro = Duration::from_micros(1);
+    let expected = [NOW, NOW + micro, NOW + micro + micro, hour_ago, hour_ago + micro];
+    assert_eq!(times, expected);
 }
 
 proptest! {

@@ -2,17 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-/// What a payload looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// A JSON object of signals, or an array of such objects.
-    Json,
-    /// One number as text, or the JSON object `{"ts", "value"}`; the topic names the signal.
-    Number,
-}
+use super::Format;
 
 /// A topic filter whose levels may name the device and the signal, such as
 /// `telemetry/{device}` or `plant/+/{device}/{signal}/#`.
@@ -75,16 +65,26 @@ impl TopicPattern {
             });
         }
         let count = |wanted: &Level| levels.iter().filter(|level| *level == wanted).count();
-        if count(&Level::Device) != 1 {
+        let (devices, signals) = (count(&Level::Device), count(&Level::Signal));
+        if matches!(format, Format::Sparkplug) {
+            if devices + signals > 0 || levels.last() != Some(&Level::Rest) {
+                return fail(
+                    "sparkplug topics name group, node and device themselves; write spBv1.0/# or spBv1.0/<group>/#",
+                );
+            }
+        } else if devices != 1 {
             return fail("name the device once, as the level {device}");
         }
-        match (format, count(&Level::Signal)) {
-            (Format::Json, 0) | (Format::Number, 1) => {}
-            (Format::Json, _) => {
-                return fail("the format json names signals in the payload; leave {signal} out");
-            }
+        match (&format, signals) {
+            (Format::Auto | Format::Waveform, 0 | 1) | (Format::Number, 1) => {}
             (Format::Number, _) => {
                 return fail("the format number needs the level {signal} once");
+            }
+            (_, 0) => {}
+            (_, _) => {
+                return fail(
+                    "this format names signals in the payload (or once in the topic); leave {signal} out",
+                );
             }
         }
         Ok(Self {
@@ -95,8 +95,25 @@ impl TopicPattern {
     }
 
     /// What payloads on these topics look like.
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// The topic of a device, when the pattern needs no more than that and its format is told
+    /// by content type or is JSON.
+    pub(super) fn topic_of(&self, device: &str) -> Option<String> {
+        if !matches!(self.format, Format::Auto | Format::Json) {
+            return None;
+        }
+        let mut parts = Vec::with_capacity(self.levels.len());
+        for level in &self.levels {
+            parts.push(match level {
+                Level::Literal(text) => &**text,
+                Level::Device => device,
+                Level::Any | Level::Signal | Level::Rest => return None,
+            });
+        }
+        Some(parts.join("/"))
     }
 
     /// The device's and the signal's level of a topic that fits.
@@ -167,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_needs_only_the_device_gives_its_topic() {
+        for (pattern, format, expected) in [
+            ("telemetry/{device}", Format::Auto, Some("telemetry/p1")),
+            ("a/{device}/b", Format::Json, Some("a/p1/b")),
+            ("telemetry/{device}/{signal}", Format::Auto, None),
+            ("+/{device}", Format::Auto, None),
+            ("telemetry/{device}", Format::Senml, None),
+        ] {
+            let pattern = TopicPattern::parse(pattern, format).unwrap();
+            assert_eq!(pattern.topic_of("p1").as_deref(), expected, "{pattern}");
+        }
+    }
+
+    #[test]
     fn patterns_that_cannot_work_are_refused() {
         let long = format!("{{device}}/{}", "x".repeat(600));
         for (pattern, format) in [
@@ -181,6 +212,10 @@ mod tests {
             ("{device}", Format::Number),
             ("{device}/{signal}/{signal}", Format::Number),
             ("{device}/{unit}", Format::Json),
+            ("{device}/{signal}/{signal}", Format::Auto),
+            ("{device}/{signal}", Format::Senml),
+            ("spBv1.0/{device}/#", Format::Sparkplug),
+            ("spBv1.0/plant", Format::Sparkplug),
             ("{device}\0", Format::Json),
         ] {
             let error = TopicPattern::parse(pattern, format).unwrap_err();

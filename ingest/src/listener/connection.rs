@@ -1,51 +1,57 @@
 //! The loop of a connection: one task that reads, appends, and writes acknowledgements.
 //!
-//! The task is one loop over five things that may happen: a commit, room in the memory
-//! budget, a writable socket, a reason to end, bytes to read. Reading stops while the budget,
-//! the appends in flight or the unsent acknowledgements are at their bound, and for good once
-//! there is a reason to end; the loop itself ends when everything appended is decided and
-//! everything that may be acknowledged is written.
+//! The task is one loop over what may happen: a commit, room in the memory budget, a reason to
+//! end, a moment to look at the clock, bytes to write or to read. Reading stops while the
+//! budget, the appends in flight or the unsent acknowledgements are at their bound, while the
+//! sender is above its quota, and for good once there is a reason to end; the loop itself ends
+//! when everything appended is decided and everything that may be acknowledged is written.
+//!
+//! A sender above its quota is not read, so it cannot be heard either when it pings. It gets a
+//! PINGRESP every half keep-alive meanwhile, so that it does not give the connection up.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use bytes::{Buf as _, BytesMut};
 use futures::{StreamExt as _, stream::FuturesOrdered};
-use telemetry::PortError;
+use telemetry::{DeviceId, PortError};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
+    io::{AsyncRead, AsyncWrite},
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError},
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    handshake::Connect,
+    leave::{Asked, Leave},
+    pipe::{Chunk, Moved, Pipe},
+    quota::Bucket,
     reply::Farewell,
-    serve::Context,
-    session::{End, Judges, Receipt, Session, Terms, Work},
+    serve::{Admitted, Context},
+    session::{End, Judges, Receipt, Saved, Session, Terms, Work},
     wire::Fault,
 };
-use crate::stats::ReasonCounts;
+use crate::stats::{ReasonCounts, add};
 
-/// Appends of one connection that wait for their commit. Eight buffers of 64 KiB keep a
+/// Appends of one connection that wait for their commit. Eight buffers of 128 KiB keep a
 /// connection busy over a commit of some milliseconds.
 const MAX_APPENDS: usize = 8;
-
-/// The read buffer's room: as little as this for a quiet connection …
-pub(super) const MIN_READ: usize = 4 * 1024;
-
-/// … and as much as this for a busy one, so that one append carries hundreds of messages.
-const MAX_READ: usize = 128 * 1024;
 
 /// Acknowledgements that the peer has not taken; beyond it we stop reading.
 const MAX_UNSENT: usize = 64 * 1024;
 
-/// A peer that takes no byte of its acknowledgements for this long is gone.
-const WRITE_STALL: Duration = Duration::from_secs(30);
-
 /// Bytes of a permit of the memory budget.
 pub(super) const BUDGET_UNIT: usize = 1_024;
+
+/// How long the connection of a revoked credential may take to settle what it had sent before.
+/// After it nothing is waited for, so that it is gone within five seconds of the revocation.
+const REVOKED_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the topic of a packet that is too long is waited for.
+const OVERLONG_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a finished append tells its connection.
 struct Done {
@@ -69,14 +75,11 @@ pub(super) enum Ending {
 /// A connection after its CONNECT.
 pub(super) struct Connection<'a> {
     context: &'a Context,
-    pub(super) session: Session,
-    buffer: BytesMut,
-    /// How much to read at once, between [`MIN_READ`] and [`MAX_READ`].
-    room: usize,
-    /// Bytes to send.
-    out: BytesMut,
+    client: DeviceId,
+    session: Session,
+    pipe: Pipe,
     /// Decoded work that waits for room in the budget.
-    staged: Option<(Work, u32)>,
+    staged: Option<Box<(Work, u32)>>,
     appends: FuturesOrdered<Append>,
     /// Whether an append failed; nothing after it is acknowledged, to keep the order.
     failed: bool,
@@ -89,34 +92,58 @@ pub(super) struct Connection<'a> {
     last_packet: Instant,
     last_write: Instant,
     reading: bool,
+    limits: Limits,
+}
+
+/// What holds a connection back or hurries it, which is seldom anything.
+#[derive(Debug, Default)]
+struct Limits {
+    bucket: Option<Arc<Bucket>>,
+    /// When a sender above its quota is heard again.
+    resume_at: Option<Instant>,
+    /// When it was told last that we are here.
+    last_pong: Option<Instant>,
+    /// Whether whole packets are kept undecoded.
+    held: bool,
+    /// When we stop to wait for the topic of a packet that is too long.
+    overlong_by: Option<Instant>,
+    /// Whether no more bytes are waited for.
+    last: bool,
+    /// When nothing is waited for any more.
+    abandon_at: Option<Instant>,
+    /// Whether the timer is to be set anew.
+    rearm: bool,
 }
 
 impl<'a> Connection<'a> {
     pub(super) fn new(
-        connect: &Connect,
-        resumed: Option<Vec<u16>>,
-        buffer: BytesMut,
+        admitted: &Admitted,
+        resumed: Option<Saved>,
+        mut pipe: Pipe,
         context: &'a Context,
     ) -> Self {
-        let config = &context.config;
-        let mut out = BytesMut::new();
-        let accepted = connect.accept(resumed.is_some(), config, &mut out);
+        let (config, connect) = (&context.config, &admitted.connect);
+        let bucket = context.registry.bucket(&admitted.grant);
+        let receive_maximum = bucket.as_ref().map_or(config.receive_maximum, |bucket| {
+            bucket.receive_maximum(config.receive_maximum)
+        });
+        let accepted = connect.accept(resumed.is_some(), receive_maximum, config, &mut pipe.out);
         let terms = Terms {
             version: connect.version,
             command_topic: config
                 .command_topic
                 .replace("{device}", connect.client.as_str()),
+            grant: Arc::clone(&admitted.grant),
             max_packet_bytes: config.max_packet_bytes,
             max_packet_out: connect.max_packet_out,
-            receive_maximum: config.receive_maximum,
+            receive_maximum,
         };
         let now = Instant::now();
         Self {
             context,
+            client: connect.client.clone(),
             session: Session::new(terms, resumed.unwrap_or_default()),
-            buffer,
-            room: MIN_READ,
-            out,
+            pipe,
             staged: None,
             appends: FuturesOrdered::new(),
             failed: false,
@@ -128,99 +155,143 @@ impl<'a> Connection<'a> {
             last_packet: now,
             last_write: now,
             reading: true,
+            limits: Limits {
+                bucket,
+                ..Limits::default()
+            },
         }
     }
 
     /// Runs until the connection ends and everything it appended is decided.
-    pub(super) async fn go(
+    pub(super) async fn go<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
-        reader: &mut OwnedReadHalf,
-        writer: &mut OwnedWriteHalf,
-        taken_over: &CancellationToken,
+        stream: &mut S,
+        leave: &Leave,
         shutdown: &CancellationToken,
     ) -> Ending {
-        let timer = time::sleep(self.idle_limit.min(WRITE_STALL));
-        let (taken_over, shutdown) = (taken_over.cancelled(), shutdown.cancelled());
-        tokio::pin!(timer, taken_over, shutdown);
+        let timer = time::sleep_until(self.next_tick(Instant::now()));
+        let (asked, shutdown) = (leave.asked(), shutdown.cancelled());
+        tokio::pin!(timer, asked, shutdown);
         // Packets that came with the CONNECT.
-        self.decode();
+        self.decode(Chunk::Own);
         loop {
             self.launch();
             if let Some(ending) = self.ending
                 && self.staged.is_none()
                 && self.appends.is_empty()
-                && self.out.is_empty()
+                && !self.pipe.is_sending()
             {
                 return ending;
             }
             let running = self.ending.is_none();
             let reading = running && self.may_read();
-            if reading {
-                if !self.reading {
-                    self.last_packet = Instant::now();
-                }
-                self.buffer.reserve(self.room);
+            if reading && self.limits.held {
+                self.limits.held = false;
+                self.decode(Chunk::Own);
+                continue;
+            }
+            if reading && !self.reading {
+                self.last_packet = Instant::now();
             }
             self.reading = reading;
+            if std::mem::take(&mut self.limits.rearm) {
+                timer.as_mut().reset(self.next_tick(Instant::now()));
+            }
+            let moves = reading || self.pipe.is_sending();
             tokio::select! {
                 biased;
                 Some(done) = self.appends.next() => self.settle(&done),
                 permit = permit(&self.context.budget, self.staged.as_ref().map(|staged| staged.1)), if self.staged.is_some() => {
-                    if let (Some((work, _)), Ok(permit)) = (self.staged.take(), permit) {
-                        self.push(work, Some(permit));
+                    if let (Some(staged), Ok(permit)) = (self.staged.take(), permit) {
+                        self.push(staged.0, Some(permit));
                     }
                 }
-                written = writer.write_buf(&mut self.out), if !self.out.is_empty() => self.wrote(written.is_ok()),
-                () = &mut taken_over, if running => self.ending = Some(Ending::Farewell(Farewell::TakenOver)),
+                asked = &mut asked, if running => self.asked(asked),
                 () = &mut shutdown, if running => self.ending = Some(Ending::Farewell(Farewell::Shutdown)),
                 () = &mut timer => {
-                    let next = self.tick();
-                    timer.as_mut().reset(next);
+                    self.tick();
+                    self.limits.rearm = true;
                 }
-                read = reader.read_buf(&mut self.buffer), if reading => match read {
-                    Ok(0) | Err(_) => self.ending = Some(Ending::Vanished),
-                    Ok(bytes) => self.read(bytes),
-                },
+                moved = poll_fn(|cx| self.pipe.poll_move(cx, stream, reading)), if moves => self.moved(moved),
             }
         }
     }
 
+    /// What the session keeps for the next connection.
+    pub(super) fn saved(&mut self) -> Saved {
+        self.session.saved()
+    }
+
     fn may_read(&self) -> bool {
-        self.staged.is_none() && self.appends.len() < MAX_APPENDS && self.out.len() < MAX_UNSENT
+        self.staged.is_none()
+            && self.appends.len() < MAX_APPENDS
+            && self.pipe.out.len() < MAX_UNSENT
+            && self.limits.resume_at.is_none()
     }
 
-    /// Takes note of bytes that were read, and fits the room for the next ones.
-    fn read(&mut self, bytes: usize) {
-        let stats = &self.context.parts.stats;
-        crate::stats::add(&stats.bytes_received, bytes as u64);
-        if bytes >= self.room {
-            self.room = (self.room * 4).min(MAX_READ);
-        } else if bytes < self.room / 8 {
-            self.room = (self.room / 2).max(MIN_READ);
+    fn moved(&mut self, moved: Moved) {
+        match moved {
+            Moved::Read(chunk, bytes) => {
+                add(&self.context.parts.stats.bytes_received, bytes as u64);
+                self.decode(chunk);
+            }
+            Moved::Ended => {
+                if self.limits.overlong_by.is_some() {
+                    self.limits.last = true;
+                    self.decode(Chunk::Own);
+                }
+                self.ending.get_or_insert(Ending::Vanished);
+            }
+            Moved::Wrote => self.last_write = Instant::now(),
+            Moved::Broken => self.give_up_writing(),
         }
-        self.decode();
     }
 
-    /// Decodes every whole packet in the buffer into one piece of work.
-    fn decode(&mut self) {
-        let parts = &self.context.parts;
+    fn asked(&mut self, asked: Asked) {
+        self.ending = Some(Ending::Farewell(match asked {
+            Asked::TakenOver => Farewell::TakenOver,
+            Asked::Revoked => Farewell::Revoked,
+        }));
+        if asked == Asked::Revoked {
+            self.limits.abandon_at = Some(Instant::now() + REVOKED_PATIENCE);
+            self.limits.rearm = true;
+        }
+    }
+
+    /// Decodes every whole packet of a chunk into one piece of work.
+    fn decode(&mut self, chunk: Chunk) {
+        let (parts, now) = (&self.context.parts, Instant::now());
+        let received_at = parts.clock.now();
         let judges = Judges {
             decoder: &parts.decoder,
             gate: &*parts.gate,
-            now: parts.clock.now(),
+            now: received_at,
+            quota: self.limits.bucket.as_deref().map(|bucket| (bucket, now)),
+            last: self.limits.last,
         };
-        let received = self.session.receive(&self.buffer, judges);
-        self.buffer.advance(received.consumed);
-        if self.buffer.is_empty() && self.buffer.capacity() > self.room {
-            self.buffer = BytesMut::new();
-        }
-        // `missing` is within the packet limit, which the length field was checked against.
-        self.buffer.reserve(received.missing);
+        let mut received = self.session.receive(self.pipe.bytes(&chunk), judges);
+        self.pipe.done(chunk, received.consumed);
         if received.packets > 0 {
-            self.last_packet = Instant::now();
+            self.last_packet = now;
         }
-        self.out.extend_from_slice(&received.replies);
+        if !received.replies.is_empty() {
+            self.send(&received.replies, now);
+            add(&parts.stats.commands_sent, u64::from(received.commands));
+        }
         self.count(&received.work.receipt);
+        if let Some(wait) = received.wait {
+            self.slow_down(wait, now);
+        }
+        if received.overlong && self.limits.overlong_by.is_none() {
+            self.limits.overlong_by = Some(now + OVERLONG_PATIENCE);
+            self.limits.rearm = true;
+        }
+        if let Some(letter) = received.oversized.take() {
+            add(&parts.stats.oversized_packets, 1);
+            if self.context.oversized.is_listed(&self.client, received_at) {
+                received.work.record.dead_letters.push(letter);
+            }
+        }
         match received.end {
             None => {}
             Some(End::Goodbye { graceful, expiry }) => {
@@ -237,7 +308,34 @@ impl<'a> Connection<'a> {
                 .consumed
                 .div_ceil(BUDGET_UNIT)
                 .min(self.context.budget_units);
-            self.staged = Some((received.work, units as u32));
+            self.staged = Some(Box::new((received.work, units as u32)));
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8], now: Instant) {
+        if !self.pipe.is_sending() {
+            self.last_write = now;
+        }
+        self.pipe.out.extend_from_slice(bytes);
+    }
+
+    /// Stops reading because the sender is above its quota.
+    fn slow_down(&mut self, wait: Duration, now: Instant) {
+        add(&self.context.parts.stats.quota_pauses, 1);
+        self.limits.resume_at = Some(now + wait);
+        self.limits.held = true;
+        self.limits.last_pong.get_or_insert(now);
+        self.limits.rearm = true;
+        self.encourage(now);
+    }
+
+    /// Tells a sender that is not read that we are here, every half keep-alive.
+    fn encourage(&mut self, now: Instant) {
+        if let Some(last) = &mut self.limits.last_pong
+            && now - *last >= self.idle_limit / 3
+        {
+            *last = now;
+            self.send(&[0xd0, 0], now);
         }
     }
 
@@ -245,29 +343,28 @@ impl<'a> Connection<'a> {
         let stats = &self.context.parts.stats;
         let fresh = receipt.qos0 + receipt.qos1 + receipt.qos2.len() as u32;
         if fresh + receipt.duplicates > 0 {
-            crate::stats::add(
+            add(
                 &stats.messages_received,
                 u64::from(fresh + receipt.duplicates),
             );
-            crate::stats::add(&stats.duplicates, u64::from(receipt.duplicates));
+            add(&stats.duplicates, u64::from(receipt.duplicates));
         }
     }
 
     fn fault(&mut self, fault: Fault) {
-        let stats = &self.context.parts.stats;
-        crate::stats::add(&stats.protocol_violations, 1);
+        add(&self.context.parts.stats.protocol_violations, 1);
         self.ending = Some(Ending::Farewell(Farewell::Fault(fault)));
     }
 
     /// Appends the staged work if the budget has room at once.
     fn launch(&mut self) {
-        let Some((work, units)) = self.staged.take() else {
+        let Some(staged) = self.staged.take() else {
             return;
         };
-        match Arc::clone(&self.context.budget).try_acquire_many_owned(units) {
-            Ok(permit) => self.push(work, Some(permit)),
+        match Arc::clone(&self.context.budget).try_acquire_many_owned(staged.1) {
+            Ok(permit) => self.push(staged.0, Some(permit)),
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                self.staged = Some((work, units));
+                self.staged = Some(staged);
             }
         }
     }
@@ -302,8 +399,8 @@ impl<'a> Connection<'a> {
     fn settle(&mut self, done: &Done) {
         let stats = &self.context.parts.stats;
         if let Err(error) = &done.result {
-            crate::stats::add(&stats.journal_errors, 1);
-            crate::stats::add(&stats.qos0_lost, u64::from(done.receipt.qos0));
+            add(&stats.journal_errors, 1);
+            add(&stats.qos0_lost, u64::from(done.receipt.qos0));
             if !self.failed {
                 tracing::warn!(%error, "the journal refused an append; the connection is closed and the device will send it again");
             }
@@ -317,53 +414,72 @@ impl<'a> Connection<'a> {
         }
         let acknowledged = done.receipt.qos1 as usize + done.receipt.qos2.len();
         if acknowledged > 0 {
-            crate::stats::add(&stats.messages_acknowledged, acknowledged as u64);
+            add(&stats.messages_acknowledged, acknowledged as u64);
         }
-        if self.out.is_empty() {
-            self.last_write = Instant::now();
-        }
-        self.out.extend_from_slice(&done.receipt.acks);
-    }
-
-    fn wrote(&mut self, ok: bool) {
-        self.last_write = Instant::now();
-        if ok {
-            if self.out.is_empty() && self.out.capacity() > MIN_READ {
-                self.out = BytesMut::new();
-            }
-        } else {
-            self.give_up_writing();
-        }
+        self.send(&done.receipt.acks, Instant::now());
     }
 
     fn give_up_writing(&mut self) {
         self.writable = false;
-        self.out.clear();
+        self.pipe.give_up_sending();
         self.ending.get_or_insert(Ending::Vanished);
     }
 
-    /// Looks whether the peer is silent or stuck, and says when to look again.
-    fn tick(&mut self) -> Instant {
+    /// Looks whether the peer is silent or stuck, and whether a wait is over.
+    fn tick(&mut self) {
         let now = Instant::now();
-        if !self.out.is_empty() && now - self.last_write >= WRITE_STALL {
+        let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let stuck = now - self.last_write >= self.context.config.write_timeout;
+        if self.pipe.is_sending() && stuck {
             self.give_up_writing();
         }
         if !self.reading {
             self.last_packet = now;
         }
-        let silent = now - self.last_packet;
-        if self.ending.is_none() && silent >= self.idle_limit {
-            let stats = &self.context.parts.stats;
-            crate::stats::add(&stats.keep_alive_timeouts, 1);
+        if self.ending.is_none() && now - self.last_packet >= self.idle_limit {
+            add(&self.context.parts.stats.keep_alive_timeouts, 1);
             self.ending = Some(Ending::Farewell(Farewell::KeepAlive));
         }
-        let wait = self.idle_limit.saturating_sub(silent).min(WRITE_STALL);
-        // Once it is over only a stalled write is left to watch.
-        now + if self.ending.is_some() {
-            WRITE_STALL
-        } else {
-            wait.max(Duration::from_millis(1))
+        if is_over(self.limits.resume_at) {
+            self.limits.resume_at = None;
+        } else if self.limits.resume_at.is_some() {
+            self.encourage(now);
         }
+        if is_over(self.limits.overlong_by) {
+            self.limits.last = true;
+            self.limits.held = true;
+        }
+        if is_over(self.limits.abandon_at) {
+            // What was appended may still be committed; it is only not acknowledged any more.
+            self.staged = None;
+            self.appends = FuturesOrdered::new();
+            if self.pipe.is_sending() {
+                self.give_up_writing();
+            }
+        }
+    }
+
+    /// When to look again.
+    fn next_tick(&self, now: Instant) -> Instant {
+        let write_timeout = self.context.config.write_timeout;
+        // Once it is over only a stalled write is left to watch.
+        let silence = match self.ending {
+            Some(_) => write_timeout,
+            None => (self.last_packet + self.idle_limit)
+                .saturating_duration_since(now)
+                .min(write_timeout),
+        };
+        let soon = now + silence.max(Duration::from_millis(1));
+        let limits = &self.limits;
+        let pong = limits
+            .last_pong
+            .filter(|_| limits.resume_at.is_some())
+            .map(|last| last + self.idle_limit / 3);
+        let overlong = limits.overlong_by.filter(|_| !limits.last);
+        [limits.resume_at, pong, overlong, limits.abandon_at]
+            .into_iter()
+            .flatten()
+            .fold(soon, Instant::min)
     }
 }
 

@@ -1,8 +1,8 @@
 //! CONNECT and its answer.
 
-use std::{str, time::Duration};
+use std::{fmt, str, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rand::Rng as _;
 use rumqttc::{mqttbytes::v4, v5::mqttbytes::v5};
 use telemetry::DeviceId;
@@ -32,6 +32,60 @@ pub(crate) struct Connect {
     keep_alive_told: Option<Duration>,
     /// The largest packet the client takes.
     pub(crate) max_packet_out: Option<u32>,
+    /// How long after a connection that broke its will counts.
+    pub(crate) will_delay: Duration,
+    /// A will that means something to the decoder.
+    pub(crate) will: Option<Box<Will>>,
+    /// What it shows of itself; taken out when it was looked at.
+    pub(crate) login: Option<Box<Login>>,
+}
+
+/// The death certificate of a Sparkplug edge node; other wills only mean that their client is
+/// gone, whatever they say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+}
+
+impl Will {
+    fn new(topic: &[u8], payload: &[u8]) -> Option<Box<Self>> {
+        let topic = str::from_utf8(topic).ok()?;
+        let mut levels = topic.split('/');
+        let is_death = levels.next() == Some("spBv1.0") && levels.nth(1) == Some("NDEATH");
+        is_death.then(|| {
+            // A copy, because the payload is a slice of the whole CONNECT.
+            let (topic, payload) = (topic.to_owned(), Bytes::copy_from_slice(payload));
+            Box::new(Self { topic, payload })
+        })
+    }
+}
+
+/// User name and password, where they are not empty.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) user: Option<String>,
+    pub(crate) secret: Option<String>,
+}
+
+impl fmt::Debug for Login {
+    /// The secret stays secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    fn new(user: String, secret: String) -> Option<Box<Self>> {
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        let login = Self {
+            user: some(user),
+            secret: some(secret),
+        };
+        (login != Self::default()).then(|| Box::new(login))
+    }
 }
 
 /// A CONNECT that is refused, with the version to answer in.
@@ -44,6 +98,9 @@ struct Parsed {
     keep_alive: u16,
     expiry_s: u32,
     max_packet_out: Option<u32>,
+    will_delay_s: u32,
+    will: Option<Box<Will>>,
+    login: Option<Box<Login>>,
 }
 
 /// Whether the first byte of a connection can be that of a CONNECT; everything else is cut off
@@ -88,6 +145,9 @@ pub(crate) fn read(
         keep_alive: keep_alive_told.unwrap_or(wished),
         keep_alive_told,
         max_packet_out: parsed.max_packet_out,
+        will_delay: Duration::from_secs(u64::from(parsed.will_delay_s)),
+        will: parsed.will,
+        login: parsed.login,
     })
 }
 
@@ -185,6 +245,13 @@ fn parse_v4(frame: Frame, bytes: &[u8]) -> Result<Parsed, Refusal> {
         // MQTT 3.1.1 keeps a session without end; we keep it as long as we keep any.
         expiry_s: if connect.clean_session { 0 } else { u32::MAX },
         max_packet_out: None,
+        will_delay_s: 0,
+        will: connect
+            .last_will
+            .and_then(|will| Will::new(will.topic.as_bytes(), &will.message)),
+        login: connect
+            .login
+            .and_then(|login| Login::new(login.username, login.password)),
     })
 }
 
@@ -202,13 +269,21 @@ fn parse_v5(frame: Frame, bytes: &[u8]) -> Result<Parsed, Refusal> {
     check_len(frame, content).map_err(Refusal::Fault)?;
     if let Some(will) = &will {
         check_will_topic(&will.topic).map_err(Refusal::Fault)?;
+        if will.retain {
+            return Err(Refusal::Fault(Fault::Retain));
+        }
     }
+    let properties = will.as_ref().and_then(|will| will.properties.as_ref());
+    let will_delay = properties.and_then(|properties| properties.delay_interval);
     let mut parsed = Parsed {
         client_id: connect.client_id,
         clean: connect.clean_start,
         keep_alive: connect.keep_alive,
         expiry_s: 0,
         max_packet_out: None,
+        will_delay_s: will_delay.unwrap_or(0),
+        will: will.and_then(|will| Will::new(&will.topic, &will.message)),
+        login: login.and_then(|login| Login::new(login.username, login.password)),
     };
     if let Some(properties) = connect.properties {
         if properties.authentication_method.is_some() {
@@ -239,6 +314,7 @@ impl Connect {
     pub(crate) fn accept(
         &self,
         session_present: bool,
+        receive_maximum: u16,
         config: &ListenerConfig,
         out: &mut BytesMut,
     ) -> Result<(), Fault> {
@@ -250,7 +326,7 @@ impl Connect {
                 let packet = v5::Packet::ConnAck(v5::ConnAck {
                     session_present,
                     code: v5::ConnectReturnCode::Success,
-                    properties: Some(self.offer(config)),
+                    properties: Some(self.offer(receive_maximum, config)),
                 });
                 packet.write(out, self.max_packet_out).is_ok()
             }
@@ -262,11 +338,11 @@ impl Connect {
         }
     }
 
-    fn offer(&self, config: &ListenerConfig) -> v5::ConnAckProperties {
+    fn offer(&self, receive_maximum: u16, config: &ListenerConfig) -> v5::ConnAckProperties {
         let secs = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
         v5::ConnAckProperties {
             session_expiry_interval: self.expiry_told.map(secs),
-            receive_max: Some(config.receive_maximum),
+            receive_max: Some(receive_maximum),
             max_qos: None,
             retain_available: Some(0),
             max_packet_size: u32::try_from(config.max_packet_bytes).ok(),

@@ -5,7 +5,7 @@
 //! *committed*: fsynced by the journal.
 //!
 //! ```text
-//! accept ─▶ one task a connection ─▶ CONNECT within 10 s ─▶ loop:
+//! accept ─▶ one task a connection ─▶ TLS, CONNECT, credential within 10 s ─▶ loop:
 //!   read all there is ─▶ decode every whole packet into ONE record ─▶ journal.append(record)
 //!                                         up to 8 appends in flight, in order
 //!   a commit ─▶ all acknowledgements of its buffer in one write
@@ -16,118 +16,55 @@
 //! connections. At a bound we stop reading, so that a slow journal reaches the device as TCP
 //! back-pressure.
 //!
-//! What a device should know: the retain flag is ignored, because nothing is ever retained;
-//! user name and password are read and ignored until there are credentials; a will is not
-//! published but recorded as `DeviceOffline { graceful: false }`, at once (a will delay counts
-//! as zero). Online and offline events carry the client id as device; a client without a
-//! client id gets an assigned one and no events.
+//! What a device should know:
+//!
+//! * Nothing is ever retained. MQTT 5 clients are told so and are closed when they set the
+//!   flag; MQTT 3.1.1 has no way to tell, so there it is ignored.
+//! * Its device token is the MQTT password; the user name may be anything. A client
+//!   certificate does as well. The credential is bound to the client id and to topics: what is
+//!   published beyond them is listed as `not_authorized`, and MQTT 5 clients are told 0x87.
+//! * Above its quota it is read more slowly, and nothing is lost.
+//! * A credential that is revoked ends its connections within five seconds.
+//! * A will is not published but recorded as `DeviceOffline { graceful: false }`, after its
+//!   delay, unless the client is back by then. Online and offline events carry the client id as
+//!   device; a client without a client id gets an assigned one and no events.
 
+mod config;
 mod connection;
 mod handshake;
+mod leave;
+mod oversized;
+mod pipe;
+mod quota;
 mod registry;
 mod reply;
 mod serve;
 mod session;
 mod wire;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time};
+use telemetry::Grant;
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+    time,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{IngestError, Parts};
+pub use config::{Access, ListenerConfig};
+
+use crate::{IngestError, Parts, stats::add, tls::Tls};
+use oversized::Oversized;
 use registry::Registry;
-use serve::Context;
-
-/// Settings of the listener.
-#[derive(Debug, Clone)]
-pub struct ListenerConfig {
-    /// Where to listen; port 0 takes a free one.
-    pub bind: SocketAddr,
-    /// The longest packet, header included. Told to MQTT 5 clients.
-    pub max_packet_bytes: usize,
-    /// `QoS` 1 and 2 messages an MQTT 5 client may have unacknowledged. At 4,096 a single
-    /// connection carries 200,000 messages a second over commits of 20 ms.
-    pub receive_maximum: u16,
-    /// Longer keep-alives, and none, become this one: a dead peer must not hold its place for
-    /// hours. MQTT 5 clients are told; MQTT 3.1.1 clients that stay silent longer are closed.
-    pub keep_alive_max: Duration,
-    /// A connection must have sent its whole CONNECT by then.
-    pub connect_timeout: Duration,
-    /// How long a shutdown waits for commits and acknowledgements.
-    pub drain_timeout: Duration,
-    /// Connections in total. Each idle one costs some kilobytes.
-    pub max_connections: usize,
-    /// Connections from one address; plants sit behind one NAT, so it is not small.
-    pub max_connections_per_address: usize,
-    /// Bytes that were read and are not yet committed, over all connections. Decoded rows take
-    /// about as much memory as their JSON.
-    pub max_bytes_in_flight: usize,
-    /// Sessions of clients that are away are forgotten after this time.
-    pub session_expiry_max: Duration,
-    /// The topic a client may subscribe to; `{device}` stands for its client id.
-    pub command_topic: String,
-}
-
-impl Default for ListenerConfig {
-    fn default() -> Self {
-        Self {
-            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
-            max_packet_bytes: 256 * 1024,
-            receive_maximum: 4_096,
-            keep_alive_max: Duration::from_mins(20),
-            connect_timeout: Duration::from_secs(10),
-            drain_timeout: Duration::from_secs(5),
-            max_connections: 10_000,
-            max_connections_per_address: 2_000,
-            max_bytes_in_flight: 64 * 1024 * 1024,
-            session_expiry_max: Duration::from_hours(24),
-            command_topic: "commands/{device}".into(),
-        }
-    }
-}
-
-impl ListenerConfig {
-    fn check(&self) -> Result<(), IngestError> {
-        let fail = |setting, value: String, problem: &str| {
-            Err(IngestError::Setting {
-                setting,
-                value,
-                problem: problem.into(),
-            })
-        };
-        if !(1_024..=MAX_PACKET_BYTES).contains(&self.max_packet_bytes) {
-            let value = self.max_packet_bytes.to_string();
-            return fail("max_packet_bytes", value, "use 1024 to 16777216");
-        }
-        if self.receive_maximum == 0 {
-            return fail("receive_maximum", "0".into(), "use 1 to 65535");
-        }
-        if !(1..=u64::from(u16::MAX)).contains(&self.keep_alive_max.as_secs()) {
-            let value = format!("{:?}", self.keep_alive_max);
-            return fail("keep_alive_max", value, "use 1 to 65535 seconds");
-        }
-        let topic = &self.command_topic;
-        if topic.is_empty() || topic.contains(['+', '#', '\0']) || !topic.contains("{device}") {
-            return fail(
-                "command_topic",
-                topic.clone(),
-                "use a topic with {device} and without wildcards",
-            );
-        }
-        Ok(())
-    }
-}
-
-/// A packet is held in memory whole; larger files do not belong into telemetry.
-const MAX_PACKET_BYTES: usize = 16 * 1024 * 1024;
+use serve::{Context, Guest};
 
 /// How long accepting pauses after an error such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the gate is asked whether a credential changed.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// A bound MQTT listener.
 #[derive(Debug)]
@@ -144,6 +81,10 @@ impl Listener {
     /// A setting that cannot be used, or an address that cannot be bound.
     pub async fn bind(config: ListenerConfig, parts: Parts) -> Result<Self, IngestError> {
         config.check()?;
+        let tls = match config.tls.clone() {
+            Some(files) => Some(Arc::new(Tls::load(files, parts.clock.now())?)),
+            None => None,
+        };
         let address = config.bind;
         let fail = |source| IngestError::Bind { address, source };
         let socket = TcpListener::bind(address).await.map_err(fail)?;
@@ -156,7 +97,10 @@ impl Listener {
             context: Arc::new(Context {
                 config,
                 parts,
+                tls,
                 registry: Arc::new(Registry::default()),
+                oversized: Oversized::default(),
+                anyone: Arc::new(Grant::ANYONE),
                 budget: Arc::new(Semaphore::new(budget)),
                 budget_units: budget,
             }),
@@ -176,6 +120,7 @@ impl Listener {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), IngestError> {
         let mut tasks = JoinSet::new();
         let stats = &self.context.parts.stats;
+        let _helpers = self.helpers();
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -191,13 +136,21 @@ impl Listener {
                         config.max_connections_per_address,
                     );
                     let Some(place) = place else {
-                        crate::stats::add(&stats.connections_refused, 1);
+                        add(&stats.connections_refused, 1);
                         tracing::debug!(%peer, "refused: too many connections");
                         continue;
                     };
-                    crate::stats::add(&stats.connections_accepted, 1);
-                    let context = Arc::clone(&self.context);
-                    tasks.spawn(serve::serve(stream, peer, context, place, shutdown.clone()));
+                    add(&stats.connections_accepted, 1);
+                    let guest = Guest {
+                        peer,
+                        place,
+                        context: Arc::clone(&self.context),
+                        shutdown: shutdown.clone(),
+                    };
+                    match &self.context.tls {
+                        None => tasks.spawn(serve::serve(stream, guest)),
+                        Some(tls) => tasks.spawn(serve::serve_tls(stream, guest, Arc::clone(tls))),
+                    };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -218,5 +171,47 @@ impl Listener {
             tasks.shutdown().await;
         }
         Ok(())
+    }
+
+    /// The tasks beside the connections; they end with the guards.
+    fn helpers(&self) -> Vec<Helper> {
+        let parts = &self.context.parts;
+        let mut helpers = vec![Helper(tokio::spawn(watch_credentials(Arc::clone(
+            &self.context,
+        ))))];
+        if let Some(tls) = &self.context.tls {
+            let (clock, stats) = (Arc::clone(&parts.clock), Arc::clone(&parts.stats));
+            helpers.push(Helper(tokio::spawn(Arc::clone(tls).follow(clock, stats))));
+        }
+        helpers
+    }
+}
+
+/// A task that ends when this is dropped.
+struct Helper(JoinHandle<()>);
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Ends connections whose credential is no longer valid.
+async fn watch_credentials(context: Arc<Context>) {
+    let gate = &*context.parts.gate;
+    let mut seen = gate.generation();
+    loop {
+        time::sleep(WATCH_EVERY).await;
+        let generation = gate.generation();
+        if generation != seen {
+            seen = generation;
+            let revoked = context.registry.revoke(gate);
+            if revoked > 0 {
+                tracing::info!(
+                    connections = revoked,
+                    "ended: their credential is no longer valid"
+                );
+            }
+        }
     }
 }

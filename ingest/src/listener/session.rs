@@ -3,26 +3,29 @@
 //! A whole read buffer is taken at once. Its publishes become one record for the journal, and
 //! the acknowledgements that its commit will release are encoded beside it, in order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use rumqttc::v5::mqttbytes::v5;
 use rustc_hash::FxHashMap;
-use telemetry::{DeviceGate, JournalRecord, Timestamp};
+use telemetry::{DeadLetter, DeadLetterReason, DeviceGate, Grant, JournalRecord, Timestamp};
+use tokio::time::Instant;
 
 use super::{
     handshake::check_len,
+    quota::Bucket,
     reply,
     wire::{self, Fault, Fields, Frame, Framing, Version, packet},
 };
-use crate::{Decoder, Message, TopicCache};
+use crate::{Decoder, Message, TopicCache, Verdict};
 
 /// The protocol state of one connection.
 #[derive(Debug)]
 pub(crate) struct Session {
     version: Version,
-    /// The only topic this client may subscribe to.
-    command_topic: String,
+    /// The topic every client may subscribe to.
+    command_topic: Box<str>,
+    grant: Arc<Grant>,
     max_packet_bytes: usize,
     /// The client's own limit on packets to it.
     max_packet_out: Option<u32>,
@@ -33,8 +36,17 @@ pub(crate) struct Session {
     open: u32,
     /// `QoS` 2 messages between PUBLISH and PUBREL, and whether each is committed.
     received: FxHashMap<u16, bool>,
-    subscribed: bool,
+    /// The filters that were granted.
+    subscriptions: Vec<Box<str>>,
     topics: TopicCache,
+}
+
+/// What a session keeps between two connections.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Saved {
+    /// `QoS` 2 ids that were committed and not released.
+    pub(crate) open: Vec<u16>,
+    pub(crate) subscriptions: Vec<Box<str>>,
 }
 
 /// What one buffer asks of the journal, and what its commit releases.
@@ -50,6 +62,7 @@ pub(crate) struct Receipt {
     /// PUBACKs and PUBRECs, encoded, in the order of their messages.
     pub(crate) acks: Vec<u8>,
     pub(crate) qos0: u32,
+    /// Messages that are closed by their acknowledgement: `QoS` 1, and refused `QoS` 2.
     pub(crate) qos1: u32,
     /// Packet ids of the `QoS` 2 messages.
     pub(crate) qos2: Vec<u16>,
@@ -69,6 +82,14 @@ pub(crate) struct Received {
     pub(crate) work: Work,
     /// Replies that need no commit.
     pub(crate) replies: BytesMut,
+    /// Commands among them.
+    pub(crate) commands: u32,
+    /// The sender is above its quota: nothing more is taken for this long.
+    pub(crate) wait: Option<Duration>,
+    /// A PUBLISH is longer than the limit and `missing` bytes more would tell its topic.
+    pub(crate) overlong: bool,
+    /// What is known of such a PUBLISH.
+    pub(crate) oversized: Option<DeadLetter>,
     pub(crate) end: Option<End>,
 }
 
@@ -88,6 +109,7 @@ pub(crate) enum End {
 pub(crate) struct Terms {
     pub(crate) version: Version,
     pub(crate) command_topic: String,
+    pub(crate) grant: Arc<Grant>,
     pub(crate) max_packet_bytes: usize,
     pub(crate) max_packet_out: Option<u32>,
     pub(crate) receive_maximum: u16,
@@ -99,21 +121,33 @@ pub(crate) struct Judges<'a> {
     pub(crate) decoder: &'a Decoder,
     pub(crate) gate: &'a dyn DeviceGate,
     pub(crate) now: Timestamp,
+    /// What the sender may still publish, at this moment.
+    pub(crate) quota: Option<(&'a Bucket, Instant)>,
+    /// Whether no more bytes will come, or be waited for.
+    pub(crate) last: bool,
 }
+
+/// What is kept of the payload of a PUBLISH that is too long: enough to recognize it.
+const OVERSIZED_SAMPLE: usize = 1_024;
 
 impl Session {
     /// A session that goes on where `resumed` left off.
-    pub(crate) fn new(terms: Terms, resumed: Vec<u16>) -> Self {
+    pub(crate) fn new(terms: Terms, resumed: Saved) -> Self {
+        let topics = match *terms.grant {
+            Grant::ANYONE => TopicCache::default(),
+            _ => TopicCache::of_grant(Arc::clone(&terms.grant)),
+        };
         Self {
             version: terms.version,
-            command_topic: terms.command_topic,
+            command_topic: terms.command_topic.into(),
+            grant: terms.grant,
             max_packet_bytes: terms.max_packet_bytes,
             max_packet_out: terms.max_packet_out,
             receive_maximum: (terms.version == Version::V5).then_some(terms.receive_maximum),
             open: 0,
-            received: resumed.into_iter().map(|id| (id, true)).collect(),
-            subscribed: false,
-            topics: TopicCache::default(),
+            received: resumed.open.into_iter().map(|id| (id, true)).collect(),
+            subscriptions: resumed.subscriptions,
+            topics,
         }
     }
 
@@ -131,16 +165,81 @@ impl Session {
                     break;
                 }
                 Ok(Framing::Whole(frame)) => {
+                    if frame.first >> 4 == packet::PUBLISH
+                        && let Some((bucket, at)) = judges.quota
+                    {
+                        received.wait = bucket.wait(at);
+                        if received.wait.is_some() {
+                            break;
+                        }
+                        bucket.take(frame.len - frame.header);
+                    }
                     received.consumed += frame.len;
                     received.packets += 1;
                     if let Err(end) = self.packet(frame, rest, judges, &mut received) {
                         received.end = Some(end);
                     }
                 }
+                Err(Fault::TooLarge) => {
+                    self.too_large(rest, judges, &mut received);
+                    break;
+                }
                 Err(fault) => received.end = Some(End::Fault(fault)),
             }
         }
         received
+    }
+
+    /// Ends over a packet that is too long, after its topic has arrived if it is a PUBLISH.
+    fn too_large(&self, rest: &[u8], judges: Judges<'_>, received: &mut Received) {
+        if let Some(overlong) = wire::overlong(rest) {
+            if overlong.missing > 0 && !judges.last {
+                received.overlong = true;
+                received.missing = overlong.missing;
+                return;
+            }
+            let topic = overlong.topic.unwrap_or_default();
+            let (have, limit) = (overlong.len, self.max_packet_bytes);
+            let sample = &overlong.rest[..overlong.rest.len().min(OVERSIZED_SAMPLE)];
+            received.oversized = Some(DeadLetter {
+                reason: DeadLetterReason::TooLarge,
+                detail: format!(
+                    "the packet has {have} bytes, the limit is {limit}, and the connection was closed; send smaller batches or raise max_packet_bytes"
+                ),
+                device: overlong
+                    .topic
+                    .and_then(|topic| judges.decoder.device_of(topic)),
+                topic: topic
+                    .chars()
+                    .take(DeadLetter::MAX_TOPIC_BYTES / 4)
+                    .collect(),
+                received_at: judges.now,
+                content_type: None,
+                properties: Vec::new(),
+                payload: sample.to_vec(),
+                payload_len: have as u64,
+            });
+        }
+        received.end = Some(End::Fault(Fault::TooLarge));
+    }
+
+    /// Sends what the decoder wants the sender to do, if the sender subscribed to it.
+    fn send_commands(&mut self, received: &mut Received) {
+        for command in self.topics.take_commands() {
+            let wanted = self
+                .subscriptions
+                .iter()
+                .any(|filter| rumqttc::mqttbytes::matches(&command.topic, filter));
+            let sent = wanted
+                && reply::publish(
+                    &command.topic,
+                    &command.payload,
+                    self.version,
+                    self.max_packet_out,
+                    &mut received.replies,
+                );
+            received.commands += u32::from(sent);
+        }
     }
 
     /// Notes that the work of a buffer was committed.
@@ -153,10 +252,14 @@ impl Session {
         }
     }
 
-    /// The `QoS` 2 ids that a redelivery must not append again.
-    pub(crate) fn unreleased(&self) -> Vec<u16> {
+    /// What the next connection of this session needs to know: its subscriptions, and the
+    /// `QoS` 2 ids that a redelivery must not append again.
+    pub(crate) fn saved(&mut self) -> Saved {
         let committed = self.received.iter().filter(|&(_, committed)| *committed);
-        committed.map(|(&id, _)| id).collect()
+        Saved {
+            open: committed.map(|(&id, _)| id).collect(),
+            subscriptions: std::mem::take(&mut self.subscriptions),
+        }
     }
 
     fn packet(
@@ -172,9 +275,9 @@ impl Session {
             return Err(End::Fault(Fault::Malformed("a length with needless bytes")));
         }
         if kind == packet::PUBLISH {
-            return self
-                .publish(frame.first, body, judges, &mut received.work)
-                .map_err(End::Fault);
+            let done = self.publish(frame.first, body, judges, &mut received.work);
+            self.send_commands(received);
+            return done.map_err(End::Fault);
         }
         let expected = match kind {
             packet::PUBREL | packet::SUBSCRIBE | packet::UNSUBSCRIBE => 0b0010,
@@ -186,7 +289,9 @@ impl Session {
         let whole = &bytes[..frame.len];
         let done = match kind {
             packet::PUBREL => self.pubrel(body, &mut received.replies),
-            packet::SUBSCRIBE => self.subscribe(frame, whole, &mut received.replies),
+            packet::SUBSCRIBE => {
+                self.subscribe(frame, whole, judges.decoder, &mut received.replies)
+            }
             packet::UNSUBSCRIBE => self.unsubscribe(frame, whole, &mut received.replies),
             packet::PINGREQ if body.is_empty() => {
                 received.replies.extend_from_slice(&[0xd0, 0]);
@@ -214,10 +319,11 @@ impl Session {
         work: &mut Work,
     ) -> Result<(), Fault> {
         let publish = wire::publish(first, body, self.version)?;
+        let version = self.version;
         let receipt = &mut work.receipt;
         if publish.qos == 2 && self.received.contains_key(&publish.id) {
             receipt.duplicates += 1;
-            reply::pubrec(publish.id, &mut receipt.acks);
+            reply::pubrec(publish.id, false, version, &mut receipt.acks);
             return Ok(());
         }
         if publish.qos > 0 {
@@ -229,22 +335,34 @@ impl Session {
             }
             self.open += 1;
         }
+        let properties = publish.users.to_vec(DeadLetter::MAX_PROPERTIES);
+        let message = Message {
+            content_type: publish.content_type,
+            properties: &properties,
+            ..Message::new(publish.topic, publish.payload, judges.now)
+        };
+        let verdict =
+            judges
+                .decoder
+                .decode(&mut self.topics, message, judges.gate, &mut work.record);
+        let refused = verdict == Verdict::NotAuthorized;
         match publish.qos {
             0 => receipt.qos0 += 1,
             1 => {
                 receipt.qos1 += 1;
-                reply::puback(publish.id, &mut receipt.acks);
+                reply::puback(publish.id, refused, version, &mut receipt.acks);
+            }
+            // A PUBREC with an error ends the exchange (MQTT 5, 4.3.3).
+            _ if refused && version == Version::V5 => {
+                receipt.qos1 += 1;
+                reply::pubrec(publish.id, refused, version, &mut receipt.acks);
             }
             _ => {
                 self.received.insert(publish.id, false);
                 receipt.qos2.push(publish.id);
-                reply::pubrec(publish.id, &mut receipt.acks);
+                reply::pubrec(publish.id, false, version, &mut receipt.acks);
             }
         }
-        let message = Message::new(publish.topic, publish.payload, judges.now);
-        judges
-            .decoder
-            .decode(&mut self.topics, message, judges.gate, &mut work.record);
         Ok(())
     }
 

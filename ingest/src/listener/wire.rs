@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     TooLarge,
     TopicAlias,
     ReceiveMaximum,
+    /// A retained message, which we said we do not keep.
+    Retain,
 }
 
 /// A whole packet at the start of the buffer.
@@ -68,27 +70,77 @@ pub(crate) fn frame(bytes: &[u8], max_len: usize) -> Result<Framing, Fault> {
     let (Some(&first), rest) = (bytes.first(), bytes.get(1..).unwrap_or_default()) else {
         return Ok(Framing::Partial(2));
     };
+    match length(bytes) {
+        Some((_, len)) if len > max_len => Err(Fault::TooLarge),
+        Some((header, len)) => Ok(match len.checked_sub(bytes.len()) {
+            Some(missing) if missing > 0 => Framing::Partial(missing),
+            _ => Framing::Whole(Frame { first, header, len }),
+        }),
+        None if rest.len() >= 4 => Err(Fault::Malformed(
+            "the length field is longer than four bytes",
+        )),
+        None => Ok(Framing::Partial(1)),
+    }
+}
+
+/// The length of the fixed header and of the whole packet, when the length field is there.
+fn length(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut length = 0_usize;
-    for (at, &byte) in rest.iter().take(4).enumerate() {
+    for (at, &byte) in bytes.iter().skip(1).take(4).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
             let header = at + 2;
-            let len = header + length;
-            if len > max_len {
-                return Err(Fault::TooLarge);
-            }
-            return Ok(match len.checked_sub(bytes.len()) {
-                Some(missing) if missing > 0 => Framing::Partial(missing),
-                _ => Framing::Whole(Frame { first, header, len }),
-            });
+            return Some((header, header + length));
         }
     }
-    if rest.len() >= 4 {
-        return Err(Fault::Malformed(
-            "the length field is longer than four bytes",
-        ));
+    None
+}
+
+/// What the start of a PUBLISH that is too long tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overlong<'a> {
+    /// The topic, when it has arrived and can be one.
+    pub(crate) topic: Option<&'a str>,
+    /// What arrived behind the topic.
+    pub(crate) rest: &'a [u8],
+    /// Bytes of the whole packet.
+    pub(crate) len: usize,
+    /// So many more bytes tell the topic; zero when they would tell nothing.
+    pub(crate) missing: usize,
+}
+
+/// Topics beyond it are not waited for.
+const MAX_OVERLONG_TOPIC: usize = 1_024;
+
+/// Looks at a packet that [`frame`] found to be too long; none when it is no PUBLISH.
+pub(crate) fn overlong(bytes: &[u8]) -> Option<Overlong<'_>> {
+    let (header, len) = length(bytes)?;
+    if bytes[0] >> 4 != packet::PUBLISH {
+        return None;
     }
-    Ok(Framing::Partial(1))
+    let body = &bytes[header..];
+    let short = |missing| Overlong {
+        topic: None,
+        rest: body,
+        len,
+        missing,
+    };
+    let Some((head, behind)) = body.split_at_checked(2) else {
+        return Some(short(2 - body.len()));
+    };
+    let topic_len = usize::from(u16::from_be_bytes([head[0], head[1]]));
+    if topic_len > MAX_OVERLONG_TOPIC {
+        return Some(short(0));
+    }
+    let Some((topic, rest)) = behind.split_at_checked(topic_len) else {
+        return Some(short(topic_len - behind.len()));
+    };
+    Some(Overlong {
+        topic: str::from_utf8(topic).ok(),
+        rest,
+        len,
+        missing: 0,
+    })
 }
 
 /// A PUBLISH as slices of the read buffer.
@@ -100,7 +152,14 @@ pub(crate) struct Publish<'a> {
     pub(crate) id: u16,
     pub(crate) topic: &'a str,
     pub(crate) payload: &'a [u8],
+    /// Only MQTT 5 has these two.
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) users: Users<'a>,
 }
+
+/// The user properties of a PUBLISH: its checked property block, when there are any in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Users<'a>(&'a [u8]);
 
 /// Reads a PUBLISH and refuses what the standard forbids in one.
 pub(crate) fn publish(first: u8, body: &[u8], version: Version) -> Result<Publish<'_>, Fault> {
@@ -118,8 +177,12 @@ pub(crate) fn publish(first: u8, body: &[u8], version: Version) -> Result<Publis
     if qos > 0 && id == 0 {
         return Err(Fault::Protocol("packet id 0"));
     }
-    if version == Version::V5 {
-        publish_properties(&mut fields)?;
+    let (content_type, users) = match version {
+        Version::V4 => (None, Users::default()),
+        Version::V5 => publish_properties(&mut fields)?,
+    };
+    if version == Version::V5 && first & 1 != 0 {
+        return Err(Fault::Retain);
     }
     if topic.is_empty() {
         return Err(Fault::Protocol("an empty topic name"));
@@ -133,17 +196,21 @@ pub(crate) fn publish(first: u8, body: &[u8], version: Version) -> Result<Publis
         id,
         topic,
         payload: fields.0,
+        content_type,
+        users,
     })
 }
 
-/// Walks the properties of a PUBLISH. None of them matters to us, but each must be one that a
-/// client may send, once, and within the stated length.
-fn publish_properties(fields: &mut Fields<'_>) -> Result<(), Fault> {
+/// Walks the properties of a PUBLISH. Each must be one that a client may send, once, and within
+/// the stated length. Only content type and user properties matter to us.
+fn publish_properties<'a>(fields: &mut Fields<'a>) -> Result<(Option<&'a str>, Users<'a>), Fault> {
     let len = fields.varint()?;
+    let (mut content_type, mut users) = (None, Users::default());
     if len == 0 {
-        return Ok(());
+        return Ok((content_type, users));
     }
-    let mut properties = Fields(fields.split(len)?);
+    let block = fields.split(len)?;
+    let mut properties = Fields(block);
     let mut seen = 0_u64;
     while !properties.0.is_empty() {
         let id = properties.u8()?;
@@ -155,9 +222,7 @@ fn publish_properties(fields: &mut Fields<'_>) -> Result<(), Fault> {
             0x02 => {
                 properties.split(4)?;
             }
-            0x03 => {
-                properties.text()?;
-            }
+            0x03 => content_type = Some(properties.text()?),
             0x08 => {
                 let topic = properties.text()?;
                 if topic.is_empty() || topic.contains(['+', '#']) {
@@ -174,6 +239,7 @@ fn publish_properties(fields: &mut Fields<'_>) -> Result<(), Fault> {
             0x26 => {
                 properties.text()?;
                 properties.text()?;
+                users = Users(block);
                 continue;
             }
             _ => {
@@ -187,7 +253,40 @@ fn publish_properties(fields: &mut Fields<'_>) -> Result<(), Fault> {
         }
         seen |= 1 << id;
     }
-    Ok(())
+    Ok((content_type, users))
+}
+
+impl Users<'_> {
+    /// Names and values in order, at most `most`.
+    pub(crate) fn to_vec(self, most: usize) -> Vec<(String, String)> {
+        let mut fields = Fields(self.0);
+        let mut users = Vec::new();
+        while users.len() < most
+            && let Some(user) = next_user(&mut fields)
+        {
+            users.push(user);
+        }
+        users
+    }
+}
+
+/// The next user property of a block that was checked before.
+fn next_user(fields: &mut Fields<'_>) -> Option<(String, String)> {
+    loop {
+        match fields.u8().ok()? {
+            0x26 => {
+                let (name, value) = (fields.text().ok()?, fields.text().ok()?);
+                return Some((name.into(), value.into()));
+            }
+            0x01 => drop(fields.u8().ok()?),
+            0x02 => drop(fields.split(4).ok()?),
+            0x09 => {
+                let len = fields.u16().ok()?;
+                fields.split(usize::from(len)).ok()?;
+            }
+            _ => drop(fields.text().ok()?),
+        }
+    }
 }
 
 /// The rest of a packet's fields; every step checks that the bytes are there.

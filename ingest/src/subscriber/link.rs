@@ -10,10 +10,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rumqttc::{mqttbytes::v4, v5, v5::mqttbytes::v5 as p5};
+use telemetry::DeadLetter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{Protocol, SubscriberConfig, url::Broker};
-use crate::IngestStats;
+use crate::{Command, IngestStats};
 
 /// What the event loop heard.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ pub(super) enum Heard {
 pub(super) struct Incoming {
     pub(super) topic: Bytes,
     pub(super) payload: Bytes,
+    /// Only MQTT 5 has these two.
+    pub(super) content_type: Option<String>,
+    pub(super) users: Vec<(String, String)>,
     /// The packet id to acknowledge; none with `QoS` 0.
     pub(super) id: Option<u16>,
     /// Its part of the memory budget, held until its commit.
@@ -59,7 +63,7 @@ const CONNECT_TIMEOUT_S: u64 = 10;
 /// Pings keep half-open connections from going unnoticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// We publish nothing, so the table of outgoing messages may be small.
+/// We publish nothing but commands with `QoS` 0, so the table of outgoing messages may be small.
 const MAX_OUTGOING: u16 = 16;
 
 /// Makes a client and its event loop; nothing is sent before the event loop is polled.
@@ -144,6 +148,19 @@ impl Client {
         }
     }
 
+    /// Queues a command with `QoS` 0; false when the queue is full.
+    pub(super) fn publish(&self, command: Command) -> bool {
+        let Command { topic, payload } = command;
+        match self {
+            Self::V4(client) => client
+                .try_publish(topic, rumqttc::QoS::AtMostOnce, false, payload)
+                .is_ok(),
+            Self::V5(client) => client
+                .try_publish(topic, v5::mqttbytes::QoS::AtMostOnce, false, payload)
+                .is_ok(),
+        }
+    }
+
     /// Queues a DISCONNECT behind the acknowledgements.
     pub(super) fn disconnect(&self) {
         // When the queue is full the connection is dropped without one, which is as good.
@@ -182,6 +199,8 @@ impl Link {
                     v4::Packet::Publish(packet) => Some(Heard::Publish(Incoming {
                         topic: packet.topic.into(),
                         payload: packet.payload,
+                        content_type: None,
+                        users: Vec::new(),
                         id: (packet.qos != rumqttc::QoS::AtMostOnce).then_some(packet.pkid),
                         permit: None,
                     })),
@@ -212,12 +231,7 @@ impl Link {
                             },
                         ))
                     }
-                    p5::Packet::Publish(packet) => Some(Heard::Publish(Incoming {
-                        topic: packet.topic,
-                        payload: packet.payload,
-                        id: (packet.qos != v5::mqttbytes::QoS::AtMostOnce).then_some(packet.pkid),
-                        permit: None,
-                    })),
+                    p5::Packet::Publish(packet) => Some(Heard::Publish(incoming(packet))),
                     _ => None,
                 })
             }
@@ -256,5 +270,19 @@ impl Link {
                 return "stopped".into();
             }
         }
+    }
+}
+
+fn incoming(packet: p5::Publish) -> Incoming {
+    let properties = packet.properties.unwrap_or_default();
+    let mut users = properties.user_properties;
+    users.truncate(DeadLetter::MAX_PROPERTIES);
+    Incoming {
+        topic: packet.topic,
+        payload: packet.payload,
+        content_type: properties.content_type,
+        users,
+        id: (packet.qos != v5::mqttbytes::QoS::AtMostOnce).then_some(packet.pkid),
+        permit: None,
     }
 }

@@ -203,6 +203,7 @@ impl Worker {
                 }
             }
         }
+        self.send_commands(current);
         if received > 0 {
             let stats = &self.parts.stats;
             crate::stats::add(&stats.messages_received, received);
@@ -212,14 +213,29 @@ impl Worker {
         Ok(())
     }
 
+    /// Sends what the decoder wants devices to do. One that finds no room is dropped: the
+    /// decoder asks again.
+    fn send_commands(&mut self, current: &Current) {
+        for command in self.topics.take_commands() {
+            let sent = current.client.publish(command);
+            crate::stats::add(&self.parts.stats.commands_sent, u64::from(sent));
+        }
+    }
+
     fn decode(&mut self, publish: &Incoming, record: &mut JournalRecord) {
         let received_at = self.parts.clock.now();
         let payload = &publish.payload;
         match str::from_utf8(&publish.topic) {
             Ok(topic) => {
-                let message = Message::new(topic, payload, received_at);
+                let message = Message {
+                    content_type: publish.content_type.as_deref(),
+                    properties: &publish.users,
+                    ..Message::new(topic, payload, received_at)
+                };
                 let gate = &*self.parts.gate;
-                self.parts
+                // The broker decides who may publish; what is refused is in the record.
+                let _ = self
+                    .parts
                     .decoder
                     .decode(&mut self.topics, message, gate, record);
             }
@@ -233,8 +249,8 @@ impl Worker {
                     .take(128)
                     .collect(),
                 received_at,
-                content_type: None,
-                properties: Vec::new(),
+                content_type: publish.content_type.clone(),
+                properties: publish.users.clone(),
                 payload: payload[..payload.len().min(DeadLetter::MAX_PAYLOAD_BYTES)].to_vec(),
                 payload_len: payload.len() as u64,
             }),

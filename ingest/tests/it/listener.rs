@@ -277,7 +277,7 @@ async fn comings_and_goings_are_recorded_and_a_will_means_vanished() {
 async fn only_the_own_command_topic_can_be_subscribed() {
     let running = Running::default().await;
     for (filter, v4, v5) in [
-        ("commands/p1", 0x01, 0x01),
+        ("commands/p1", 0x00, 0x00),
         ("commands/p2", 0x80, 0x87),
         ("telemetry/p1", 0x80, 0x87),
         ("commands/+", 0x80, 0xa2),

@@ -17,8 +17,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{
-    MemoryJournal, Mood, PATIENCE, Raw, connect, eventually, packet, parts, publish, value,
+use crate::{
+    sparkplug,
+    support::{
+        MemoryJournal, Mood, PATIENCE, Raw, connect, eventually, packet, parts, publish, text,
+        value,
+    },
 };
 
 struct Following {
@@ -298,6 +302,48 @@ async fn an_oversized_payload_becomes_a_dead_letter_instead_of_a_reconnect_loop(
         drop(broker);
         following.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_rebirth_request_goes_back_through_the_broker() {
+    for protocol in BOTH {
+        let (script, port) = Script::new(protocol).await;
+        let following = Following::start(port, protocol);
+        let mut broker = script.accept(false).await;
+        script.subscription(&mut broker, 1).await;
+        following.connected(1).await;
+        let data = sparkplug::data_of_an_unknown_node();
+        let topic = "spBv1.0/plant/NDATA/node-1";
+        broker
+            .send(&publish(script.version, 0x30, topic, 0, &data))
+            .await;
+        let command = broker.packet().await;
+        assert_eq!(command[0], 0x30, "QoS 0, not retained");
+        let topic = sparkplug::NCMD.as_bytes();
+        assert_eq!(&command[4..4 + topic.len()], topic, "{protocol:?}");
+        assert_eq!(following.snapshot().commands_sent, 1);
+        drop(broker);
+        following.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn content_type_and_user_properties_come_through_the_broker() {
+    let (script, port) = Script::new(Protocol::V5).await;
+    let following = Following::start(port, Protocol::V5);
+    let mut broker = script.accept(false).await;
+    script.subscription(&mut broker, 1).await;
+    following.connected(1).await;
+    let properties = b"\x03\x00\x03x/y\x26\x00\x01a\x00\x01b";
+    let head = [text("telemetry/p1"), vec![0, 1, properties.len() as u8]].concat();
+    let message = packet(0x32, &[&head[..], properties, b"no reading"].concat());
+    broker.send(&message).await;
+    assert_eq!(broker.packet().await, [0x40, 2, 0, 1]);
+    let letter = &following.journal.letters()[0];
+    assert_eq!(letter.content_type.as_deref(), Some("x/y"));
+    assert_eq!(letter.properties, [("a".to_owned(), "b".to_owned())]);
+    drop(broker);
+    following.stop().await;
 }
 
 #[tokio::test]

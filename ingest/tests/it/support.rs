@@ -1,18 +1,23 @@
 //! A journal in memory that can hold, fail and delay, and a client that sends any bytes.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use ingest::{Decoder, IngestStats, Listener, ListenerConfig, Parts};
 use telemetry::{
-    Admission, BoxFuture, Claim, CredentialId, Denied, DeviceGate, DeviceId, DeviceRules, Event,
-    Grant, JournalRecord, JournalWriter, Offset, PortError, SystemClock,
+    Admission, BoxFuture, Claim, CredentialId, DeadLetter, Denied, DeviceGate, DeviceId,
+    DeviceRules, Event, Grant, JournalRecord, JournalWriter, Offset, PortError, Quota, Scope,
+    SystemClock,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::watch,
     task::JoinHandle,
@@ -48,6 +53,15 @@ impl MemoryJournal {
 
     pub(crate) fn set(&self, mood: Mood) {
         self.mood.send_replace(mood);
+    }
+
+    /// Every committed dead letter, in order.
+    pub(crate) fn letters(&self) -> Vec<DeadLetter> {
+        let records = self.records.lock().unwrap();
+        records
+            .iter()
+            .flat_map(|record| record.dead_letters.clone())
+            .collect()
     }
 
     pub(crate) fn records(&self) -> Vec<JournalRecord> {
@@ -137,10 +151,91 @@ impl DeviceGate for NoStrangers {
     }
 }
 
+/// Knows tokens and certificates, and forgets them on demand.
+#[derive(Default)]
+pub(crate) struct Keeper {
+    tokens: Mutex<BTreeMap<Vec<u8>, Grant>>,
+    revoked: Mutex<Vec<CredentialId>>,
+    generation: AtomicU64,
+    /// What was shown, as words.
+    pub(crate) shown: Mutex<Vec<String>>,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Grants a scope to whoever shows this token, or a certificate with this fingerprint.
+    pub(crate) fn grant(&self, secret: &[u8], id: u64, scope: Scope) {
+        self.grant_quota(secret, id, scope, Quota::default());
+    }
+
+    pub(crate) fn grant_quota(&self, secret: &[u8], id: u64, scope: Scope, quota: Quota) {
+        let grant = Grant {
+            credential: Some(CredentialId(id)),
+            scope,
+            quota,
+        };
+        self.tokens.lock().unwrap().insert(secret.into(), grant);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn revoke(&self, id: u64) {
+        self.revoked.lock().unwrap().push(CredentialId(id));
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl DeviceGate for Keeper {
+    fn admit(&self, _: &DeviceId) -> Admission {
+        Admission::Admitted
+    }
+
+    fn rules(&self, _: &DeviceId) -> Option<Arc<DeviceRules>> {
+        None
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    fn authenticate(&self, claim: &Claim<'_>) -> Result<Grant, Denied> {
+        let client = claim.client.map_or("-", DeviceId::as_str);
+        let user = claim.user.unwrap_or("-");
+        let name = claim.certificate_name.unwrap_or("-");
+        let words = format!("client {client} user {user} certificate {name}");
+        self.shown.lock().unwrap().push(words);
+        let secret = match (claim.secret, &claim.certificate) {
+            (Some(secret), _) => secret,
+            (None, Some(certificate)) => certificate,
+            (None, None) => return Err(Denied::Missing),
+        };
+        let tokens = self.tokens.lock().unwrap();
+        let grant = tokens.get(secret).ok_or(Denied::Invalid)?;
+        if !self.is_valid(grant.credential.unwrap()) {
+            return Err(Denied::Invalid);
+        }
+        Ok(grant.clone())
+    }
+
+    fn is_valid(&self, credential: CredentialId) -> bool {
+        !self.revoked.lock().unwrap().contains(&credential)
+    }
+}
+
+pub(crate) fn device(id: &str) -> DeviceId {
+    DeviceId::new(id).unwrap()
+}
+
 pub(crate) fn parts(journal: &Arc<MemoryJournal>) -> Parts {
+    parts_with(journal, Arc::new(NoStrangers))
+}
+
+pub(crate) fn parts_with(journal: &Arc<MemoryJournal>, gate: Arc<dyn DeviceGate>) -> Parts {
     Parts {
         journal: journal.clone(),
-        gate: Arc::new(NoStrangers),
+        gate,
         clock: Arc::new(SystemClock),
         decoder: Arc::new(Decoder::default()),
         stats: Arc::new(IngestStats::new()),
@@ -157,8 +252,12 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(config: ListenerConfig) -> Self {
+        Self::start_with(config, Arc::new(NoStrangers)).await
+    }
+
+    pub(crate) async fn start_with(config: ListenerConfig, gate: Arc<dyn DeviceGate>) -> Self {
         let journal = MemoryJournal::new();
-        let parts = parts(&journal);
+        let parts = parts_with(&journal, gate);
         let stats = parts.stats.clone();
         let config = ListenerConfig {
             bind: "127.0.0.1:0".parse().unwrap(),
@@ -241,6 +340,21 @@ pub(crate) fn connect(version: u8, client: &str, clean: bool, keep_alive: u16) -
     packet(0x10, &body)
 }
 
+/// A CONNECT with a password; none of the parts is left out.
+pub(crate) fn login(version: u8, client: &str, clean: bool, user: &str, password: &str) -> Vec<u8> {
+    let flags = 0xc0 | if clean { 2 } else { 0 };
+    let mut body = [text("MQTT"), vec![version, flags, 0, 60]].concat();
+    if version == 5 {
+        body.extend(if clean {
+            vec![0]
+        } else {
+            vec![5, 0x11, 0, 0, 3, 0xe8]
+        });
+    }
+    body.extend([text(client), text(user), text(password)].concat());
+    packet(0x10, &body)
+}
+
 /// A publish to a topic; `QoS` and other flags stand in `first`.
 pub(crate) fn publish(version: u8, first: u8, topic: &str, id: u16, payload: &[u8]) -> Vec<u8> {
     let mut body = text(topic);
@@ -266,9 +380,9 @@ pub(crate) fn value(version: u8, id: u16, value: u32) -> Vec<u8> {
 }
 
 /// A client that sends any bytes.
-pub(crate) struct Raw(pub(crate) TcpStream);
+pub(crate) struct Raw<S = TcpStream>(pub(crate) S);
 
-impl Raw {
+impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }
@@ -303,7 +417,7 @@ impl Raw {
     /// Whether nothing comes for a moment.
     pub(crate) async fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
-        time::timeout(Duration::from_millis(200), self.0.peek(&mut byte))
+        time::timeout(Duration::from_millis(200), self.0.read(&mut byte))
             .await
             .is_err()
     }
