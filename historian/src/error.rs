@@ -35,6 +35,20 @@ pub enum HistorianError {
         /// Which markers were found.
         found: String,
     },
+    /// A later version of this program has written the file.
+    #[error(
+        "{path} was written by a later version of this program (layout {found} of the {what}; this one knows up to {known})"
+    )]
+    LaterFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// Its layout.
+        found: i32,
+        /// The latest layout known here.
+        known: i32,
+    },
     /// Another process has the file open.
     #[error("{path} is in use by another process")]
     InUse {
@@ -104,6 +118,24 @@ pub enum HistorianError {
     /// Chunks kept changing under a query.
     #[error("the chunks of a series kept changing while they were read")]
     Busy,
+    /// `InfluxDB` refused or failed.
+    #[error("InfluxDB failed to {action}: {problem}")]
+    Influx {
+        /// What was attempted.
+        action: &'static str,
+        /// What it said.
+        problem: String,
+        /// Whether the same call may succeed later.
+        transient: bool,
+    },
+    /// A backup cannot be made or restored this way.
+    #[error("{path}: {problem}")]
+    Backup {
+        /// The folder or file it is about.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The journal has been closed.
     #[error("the {what} has been shut down")]
     Closed {
@@ -131,6 +163,7 @@ impl HistorianError {
                 )
             ),
             Self::Busy | Self::Io { .. } => true,
+            Self::Influx { transient, .. } => *transient,
             _ => false,
         }
     }

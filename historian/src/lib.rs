@@ -11,18 +11,23 @@
 //! the journal, which is trimmed only behind its readers. Both are SQLite files in WAL mode
 //! with `synchronous=FULL`.
 
+pub mod backup;
 mod error;
+pub mod influx;
 pub mod journal;
 mod sqlite;
 pub mod store;
 mod time_series;
 
 pub use error::HistorianError;
+pub use influx::{InfluxConfig, InfluxMonitor, InfluxState, InfluxStatus, InfluxStore, InfluxWriter};
 pub use journal::{
-    DeadLetterQuery, Journal, JournalConfig, JournalStats, ReaderPosition, Snapshot,
-    StoredDeadLetter,
+    DeadLetterQuery, DeadLetterRoom, DeadLetterState, Journal, JournalConfig, JournalStats,
+    ReaderPosition, Snapshot, StoredDeadLetter,
 };
 pub use store::{
-    Bucket, FindingKind, FindingQuery, Sample, SeriesInfo, SeriesKey, Store, StoreConfig,
+    Bucket, DamagedChunk, FindingKind, FindingQuery, Grid, LateQuery, LateReadings, Retention,
+    Sample, SeriesInfo, SeriesKey, SignalRetention, Store, StoreConfig, StoreReader, Tier, WaveformInfo,
+    WaveformQuery,
 };
 pub use time_series::TimeSeries;

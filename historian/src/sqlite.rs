@@ -36,6 +36,10 @@ pub(crate) struct Layout {
     pub(crate) application_id: i32,
     /// `PRAGMA user_version`.
     pub(crate) version: i32,
+    /// What brings a file of version 1, 2, … to the next one, in order.
+    pub(crate) migrations: &'static [&'static str],
+    /// Whether freed pages can be given back to the system, a slice at a time.
+    pub(crate) shrinks: bool,
     /// Bytes a page. Large blobs go through pages, so large pages mean fewer of them.
     pub(crate) page_bytes: u32,
     /// Bytes of log after which a commit also moves the log into the file.
@@ -61,12 +65,28 @@ pub(crate) fn open_writer(path: &Path, layout: &Layout) -> Result<Connection, Hi
             .during("mark a new file")?;
         tx.pragma_update(None, "user_version", layout.version)
             .during("mark a new file")?;
-    } else if application_id != layout.application_id || version != layout.version {
+    } else if application_id != layout.application_id || version < 1 {
         return Err(HistorianError::WrongFile {
             path: path.to_owned(),
             what: layout.what,
             found: format!("application id {application_id:#x}, version {version}"),
         });
+    } else if version > layout.version {
+        return Err(HistorianError::LaterFile {
+            path: path.to_owned(),
+            what: layout.what,
+            found: version,
+            known: layout.version,
+        });
+    } else if version < layout.version {
+        // All steps and the new number are one transaction: a crash leaves the old file.
+        tracing::info!(path = %path.display(), from = version, to = layout.version, "bringing a file to the present layout");
+        for step in layout.migrations.iter().skip(version as usize - 1) {
+            tx.execute_batch(step)
+                .during("bring a file to the present layout")?;
+        }
+        tx.pragma_update(None, "user_version", layout.version)
+            .during("mark a file")?;
     }
     tx.commit().during("create tables")?;
     Ok(connection)
@@ -75,6 +95,10 @@ pub(crate) fn open_writer(path: &Path, layout: &Layout) -> Result<Connection, Hi
 fn configure(connection: &Connection, layout: &Layout) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "page_size", layout.page_bytes)?;
+    if layout.shrinks {
+        // Takes effect on a new file only.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -114,6 +138,24 @@ pub(crate) fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Hist
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .during("begin a transaction")
+}
+
+/// Gives free pages at the end of a file back to the system, at most `pages` of them, once a
+/// quarter of the file is free; what is less is soon filled again. Files made before this was
+/// switched on keep their size.
+pub(crate) fn give_back(connection: &Connection, pages: i64) -> Result<(), HistorianError> {
+    const ACTION: &str = "give free pages back";
+    let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let all = read("page_count").during(ACTION)?;
+    let free = read("freelist_count").during(ACTION)?;
+    if free * 4 < all {
+        return Ok(());
+    }
+    let sql = format!("PRAGMA incremental_vacuum({})", pages.min(free));
+    let mut statement = connection.prepare(&sql).during(ACTION)?;
+    let mut rows = statement.query([]).during(ACTION)?;
+    while rows.next().during(ACTION)?.is_some() {}
+    Ok(())
 }
 
 /// Takes the lock file beside a database; it is released when the file is dropped.
@@ -214,6 +256,11 @@ mod tests {
         version: 3,
         page_bytes: 8192,
         checkpoint_bytes: 1 << 20,
+        migrations: &[
+            "CREATE TABLE u (x INTEGER)",
+            "ALTER TABLE u ADD COLUMN y INTEGER",
+        ],
+        shrinks: false,
         schema: "CREATE TABLE t (x INTEGER)",
     };
 
@@ -237,23 +284,46 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_or_version_is_refused() {
+    fn a_file_of_an_earlier_version_is_brought_up_step_by_step_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let first = Layout {
+            version: 1,
+            ..LAYOUT
+        };
+        let connection = open_writer(&path, &first).unwrap();
+        connection.execute("INSERT INTO t VALUES (7)", []).unwrap();
+        drop(connection);
+        for _ in 0..2 {
+            let connection = open_writer(&path, &LAYOUT).unwrap();
+            connection
+                .execute("INSERT INTO u VALUES (1, 2)", [])
+                .unwrap();
+            let kept: i64 = connection
+                .query_row("SELECT x FROM t", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(kept, 7);
+            assert_eq!(markers(&connection).unwrap(), (0x1234, 3));
+        }
+        let error = open_writer(&path, &first).unwrap_err().to_string();
+        assert!(
+            error.contains("later version") && error.contains('3'),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         drop(open_writer(&path, &LAYOUT).unwrap());
         drop(open_writer(&path, &LAYOUT).unwrap());
-        let later = Layout {
-            version: 4,
-            ..LAYOUT
-        };
         let other = Layout {
             application_id: 7,
             ..LAYOUT
         };
-        for layout in [later, other] {
-            let error = open_writer(&path, &layout).unwrap_err();
-            assert!(matches!(error, HistorianError::WrongFile { .. }), "{error}");
-        }
+        let error = open_writer(&path, &other).unwrap_err();
+        assert!(matches!(error, HistorianError::WrongFile { .. }), "{error}");
         let foreign = folder.path().join("b.db");
         let connection = Connection::open(&foreign).unwrap();
         connection.execute_batch("CREATE TABLE theirs (x)").unwrap();

@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! magic "BWJR" | version u8 | devices u32 | signals u32 | rows u32 | values u32 | events u32 (bytes)
+//!              | waveforms u32 (version 2)
 //! devices, then signals: length u8, text
 //! device      width u8, entries            index into devices, per row
 //! row length  base i64, width u8, entries  number of values, per row
@@ -15,16 +16,24 @@
 //! received at base i64, width u8, entries
 //! signal      width u8, entries            index into signals, per value
 //! values      f64 each
+//! waveforms   version 2; each: device, signal, axis, unit (length u8, text; empty for none),
+//!             measured at i64, received at i64, samples a second f64, samples u32, f32 each
 //! events      JSON array; rare, and readable with nothing but a text editor
 //! ```
 //!
 //! The checksum lies beside the blob, over its offset, the running total of readings and the
 //! bytes, so that a blob under a wrong offset is noticed too.
+//!
+//! Version 1 had no waveforms; it is still read. A version above [`VERSION`] is refused by name.
 
-use telemetry::{Columns, DeviceId, Event, JournalRecord, ReadingBatch, SignalName, Timestamp};
+use telemetry::{
+    Columns, DeviceId, Event, JournalRecord, ReadingBatch, SignalName, Timestamp, Unit, Waveform,
+};
 
 const MAGIC: [u8; 4] = *b"BWJR";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The first version with waveforms.
+const WITH_WAVEFORMS: u8 = 2;
 
 /// Checksum of a stored record together with where it belongs.
 pub(crate) fn checksum(offset: u64, total_readings: u64, blob: &[u8]) -> u32 {
@@ -33,7 +42,7 @@ pub(crate) fn checksum(offset: u64, total_readings: u64, blob: &[u8]) -> u32 {
     crc32c::crc32c_append(place, blob)
 }
 
-/// Writes readings and events of a record into `out`, which is cleared first. Dead letters
+/// Writes readings, waveforms and events of a record into `out`, which is cleared first. Dead letters
 /// have a table of their own.
 pub(crate) fn encode(record: &JournalRecord, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let columns = record.readings.columns();
@@ -43,7 +52,13 @@ pub(crate) fn encode(record: &JournalRecord, out: &mut Vec<u8>) -> Result<(), se
         serde_json::to_vec(&record.events)?
     };
     out.clear();
-    out.reserve(64 + columns.device.len() * 24 + columns.value.len() * 12 + events.len());
+    let samples: usize = record
+        .waveforms
+        .iter()
+        .map(|w| 300 + w.samples.len() * 4)
+        .sum();
+    let columns_bytes = columns.device.len() * 24 + columns.value.len() * 12;
+    out.reserve(64 + columns_bytes + samples + events.len());
     out.extend_from_slice(&MAGIC);
     out.push(VERSION);
     let counts = [
@@ -52,6 +67,7 @@ pub(crate) fn encode(record: &JournalRecord, out: &mut Vec<u8>) -> Result<(), se
         columns.device.len(),
         columns.value.len(),
         events.len(),
+        record.waveforms.len(),
     ];
     for count in counts {
         out.extend_from_slice(&(count as u32).to_le_bytes());
@@ -75,12 +91,40 @@ pub(crate) fn encode(record: &JournalRecord, out: &mut Vec<u8>) -> Result<(), se
     put_ranged(out, columns.received_at.iter().map(|at| at.as_micros()));
     put_indices(out, &columns.signal, columns.signals.len());
     put_fixed(out, columns.value.iter().map(|value| value.to_le_bytes()));
+    for waveform in &record.waveforms {
+        put_waveform(out, waveform);
+    }
     out.extend_from_slice(&events);
     Ok(())
 }
 
+fn put_waveform(out: &mut Vec<u8>, waveform: &Waveform) {
+    put_name(out, waveform.device.as_str());
+    put_name(out, waveform.signal.as_str());
+    put_name(out, axis_of(waveform));
+    put_name(out, waveform.unit.map_or("", Unit::symbol));
+    out.extend_from_slice(&waveform.measured_at.as_micros().to_le_bytes());
+    out.extend_from_slice(&waveform.received_at.as_micros().to_le_bytes());
+    out.extend_from_slice(&waveform.sample_rate_hz.to_le_bytes());
+    out.extend_from_slice(&(waveform.samples.len() as u32).to_le_bytes());
+    put_fixed(
+        out,
+        waveform.samples.iter().map(|sample| sample.to_le_bytes()),
+    );
+}
+
+/// The axis as it is stored: no text for none, and never longer than is allowed.
+pub(crate) fn axis_of(waveform: &Waveform) -> &str {
+    let axis = waveform.axis.as_deref().unwrap_or("");
+    let mut end = axis.len().min(Waveform::MAX_AXIS_BYTES);
+    while !axis.is_char_boundary(end) {
+        end -= 1;
+    }
+    &axis[..end]
+}
+
 fn put_name(out: &mut Vec<u8>, name: &str) {
-    // Ids are at most 64 bytes long.
+    // Ids are at most 64 bytes long, axes and units shorter.
     out.push(name.len() as u8);
     out.extend_from_slice(name.as_bytes());
 }
@@ -148,14 +192,21 @@ pub(crate) fn decode(blob: &[u8]) -> Result<JournalRecord, String> {
         return Err("it does not begin as a record".into());
     }
     let [version] = bytes.array()?;
-    if version != VERSION {
-        return Err(format!("its layout {version} is unknown"));
+    if version == 0 || version > VERSION {
+        return Err(format!(
+            "its layout is {version}, and this program knows up to {VERSION}; a later version has written it"
+        ));
     }
     let devices = bytes.count()?;
     let signals = bytes.count()?;
     let rows = bytes.count()?;
     let values = bytes.count()?;
     let event_bytes = bytes.count()?;
+    let waveforms = if version >= WITH_WAVEFORMS {
+        bytes.count()?
+    } else {
+        0
+    };
     // Columns of width 0 take no bytes, so the counts are held against what must be there
     // before anything is allocated for them: eight bytes a value, one value a row.
     if values.saturating_mul(8) > blob.len() || rows > values {
@@ -180,6 +231,7 @@ pub(crate) fn decode(blob: &[u8]) -> Result<JournalRecord, String> {
         signal: bytes.narrow(values, |entry| entry as u32)?,
         value: bytes.fixed(values, f64::from_le_bytes)?,
     };
+    let waveforms = bytes.waveforms(waveforms)?;
     let events = bytes.take(event_bytes)?;
     if !bytes.0.is_empty() {
         return Err("bytes are left over".into());
@@ -191,7 +243,7 @@ pub(crate) fn decode(blob: &[u8]) -> Result<JournalRecord, String> {
     };
     Ok(JournalRecord {
         readings: ReadingBatch::from_columns(columns).map_err(|error| error.to_string())?,
-        waveforms: Vec::new(),
+        waveforms,
         events,
         dead_letters: Vec::new(),
     })
@@ -236,6 +288,42 @@ impl<'a> Bytes<'a> {
             names.push(name);
         }
         Ok(names)
+    }
+
+    fn text(&mut self) -> Result<&'a str, String> {
+        let [length] = self.array()?;
+        str::from_utf8(self.take(usize::from(length))?).map_err(|error| error.to_string())
+    }
+
+    fn waveforms(&mut self, count: usize) -> Result<Vec<Waveform>, String> {
+        // A waveform takes 32 bytes at least, which bounds what a wrong count can allocate.
+        let mut waveforms = Vec::with_capacity(count.min(self.0.len() / 32));
+        for _ in 0..count {
+            waveforms.push(self.waveform()?);
+        }
+        Ok(waveforms)
+    }
+
+    fn waveform(&mut self) -> Result<Waveform, String> {
+        let device = DeviceId::new(self.text()?).map_err(|error| error.to_string())?;
+        let signal = SignalName::new(self.text()?).map_err(|error| error.to_string())?;
+        let axis = Some(self.text()?).filter(|axis| !axis.is_empty());
+        let unit = Some(self.text()?).filter(|unit| !unit.is_empty());
+        let unit = unit.map(Unit::parse).transpose();
+        let measured_at = Timestamp::from_micros(i64::from_le_bytes(self.array()?));
+        let received_at = Timestamp::from_micros(i64::from_le_bytes(self.array()?));
+        let sample_rate_hz = f64::from_le_bytes(self.array()?);
+        let samples = self.count()?;
+        Ok(Waveform {
+            device,
+            signal,
+            axis: axis.map(Into::into),
+            measured_at,
+            received_at,
+            sample_rate_hz,
+            unit: unit.map_err(|error| error.to_string())?,
+            samples: self.fixed(samples, f32::from_le_bytes)?.into(),
+        })
     }
 
     fn fixed<const N: usize, T>(
@@ -291,24 +379,54 @@ mod tests {
         let value = any::<f64>().prop_filter("finite", |value| value.is_finite());
         let values = prop::collection::vec(("[a-z]{1,2}", value), 1..5);
         let row = ("[a-z]{1,2}", time.clone(), time, values);
-        (prop::collection::vec(row, 0..300), 0..3_usize).prop_map(|(rows, events)| {
-            let mut readings = ReadingBatch::new();
-            for (device, measured, received, values) in rows {
-                let device = readings.device(&DeviceId::new(&device).unwrap());
-                for (signal, value) in values {
-                    let signal = readings.signal(&SignalName::new(&signal).unwrap());
-                    readings.push_value(signal, value);
+        let waveforms = prop::collection::vec(waveform(), 0..4);
+        (prop::collection::vec(row, 0..300), 0..3_usize, waveforms).prop_map(
+            |(rows, events, waveforms)| {
+                let mut readings = ReadingBatch::new();
+                for (device, measured, received, values) in rows {
+                    let device = readings.device(&DeviceId::new(&device).unwrap());
+                    for (signal, value) in values {
+                        let signal = readings.signal(&SignalName::new(&signal).unwrap());
+                        readings.push_value(signal, value);
+                    }
+                    let [measured, received] = [measured, received].map(Timestamp::from_micros);
+                    readings.finish_row(device, measured, received);
                 }
-                let [measured, received] = [measured, received].map(Timestamp::from_micros);
-                readings.finish_row(device, measured, received);
-            }
-            JournalRecord {
-                readings,
-                waveforms: Vec::new(),
-                events: vec![event(); events],
-                dead_letters: Vec::new(),
-            }
-        })
+                JournalRecord {
+                    readings,
+                    waveforms,
+                    events: vec![event(); events],
+                    dead_letters: Vec::new(),
+                }
+            },
+        )
+    }
+
+    fn waveform() -> impl Strategy<Value = Waveform> {
+        let axis = prop::option::of("[a-zé]{1,9}");
+        let unit = prop::option::of(prop::sample::select(Unit::ALL));
+        let sample = any::<f32>().prop_filter("finite", |sample| sample.is_finite());
+        let samples = prop::collection::vec(sample, 0..200);
+        ("[a-z]{1,3}", axis, any::<i64>(), unit, samples).prop_map(
+            |(name, axis, at, unit, samples)| Waveform {
+                device: DeviceId::new(&name).unwrap(),
+                signal: SignalName::new(&name).unwrap(),
+                axis: axis.map(Into::into),
+                measured_at: Timestamp::from_micros(at),
+                received_at: Timestamp::from_micros(at / 2),
+                sample_rate_hz: 25_600.0,
+                unit,
+                samples: samples.into(),
+            },
+        )
+    }
+
+    /// The same record in the layout before waveforms: the header lacks their number.
+    fn encoded_as_version_1(record: &JournalRecord) -> Vec<u8> {
+        let mut blob = encoded(record);
+        blob[4] = 1;
+        blob.drain(25..29);
+        blob
     }
 
     fn encoded(record: &JournalRecord) -> Vec<u8> {
@@ -341,6 +459,12 @@ mod tests {
         }
 
         #[test]
+        fn a_record_of_version_1_is_still_read(record in record()) {
+            let record = JournalRecord { waveforms: Vec::new(), ..record };
+            prop_assert_eq!(decode(&encoded_as_version_1(&record)), Ok(record));
+        }
+
+        #[test]
         fn any_bytes_and_any_cut_are_an_error_or_a_record(
             record in record(), noise in prop::collection::vec(any::<u8>(), 0..200),
             cut in any::<prop::sample::Index>(),
@@ -353,6 +477,43 @@ mod tests {
             let _ = decode(&noise);
             let _ = decode(&forged);
         }
+    }
+
+    #[test]
+    fn bytes_written_by_version_1_mean_what_they_meant() {
+        // One row of device "p" with signals x = 1.5 and y = -2 at second 1, received at
+        // second 2, byte by byte as the first release wrote it.
+        let mut blob = b"BWJR\x01".to_vec();
+        for count in [1_u32, 2, 1, 2, 0] {
+            blob.extend_from_slice(&count.to_le_bytes());
+        }
+        blob.extend_from_slice(b"\x01p\x01x\x01y");
+        blob.push(0);
+        for base in [2_i64, 1_000_000, 2_000_000] {
+            blob.extend_from_slice(&base.to_le_bytes());
+            blob.push(0);
+        }
+        blob.extend_from_slice(&[1, 0, 1]);
+        for value in [1.5_f64, -2.0] {
+            blob.extend_from_slice(&value.to_le_bytes());
+        }
+        let record = decode(&blob).unwrap();
+        let row = record.readings.rows().next().unwrap();
+        assert_eq!((row.device.as_str(), row.values), ("p", &[1.5, -2.0][..]));
+        assert_eq!(row.measured_at, Timestamp::from_secs(1));
+        assert_eq!(row.received_at, Timestamp::from_secs(2));
+        assert!(record.waveforms.is_empty());
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_refused_by_its_number() {
+        let mut blob = encoded(&JournalRecord::default());
+        blob[4] = VERSION + 1;
+        let error = decode(&blob).unwrap_err();
+        assert!(
+            error.contains("layout is 3") && error.contains("later"),
+            "{error}"
+        );
     }
 
     #[test]

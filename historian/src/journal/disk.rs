@@ -19,7 +19,9 @@ use crate::{
 pub(crate) const LAYOUT: Layout = Layout {
     what: "journal",
     application_id: 0x4257_4a4c,
-    version: 1,
+    version: 2,
+    migrations: &[TO_VERSION_2],
+    shrinks: false,
     page_bytes: 16 << 10,
     checkpoint_bytes: 16 << 20,
     schema: "
@@ -48,16 +50,46 @@ pub(crate) const LAYOUT: Layout = Layout {
             topic TEXT NOT NULL,
             received_at INTEGER NOT NULL,
             payload BLOB NOT NULL,
-            payload_len INTEGER NOT NULL
+            payload_len INTEGER NOT NULL,
+            content_type TEXT,
+            properties TEXT,
+            replayed_at INTEGER
         ) STRICT;
+        CREATE INDEX dead_letters_open ON dead_letters (reason) WHERE replayed_at IS NULL;
         CREATE TABLE dead_letter_counts (
             reason TEXT PRIMARY KEY,
             count INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        CREATE TABLE dead_letter_room (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            kept INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            dropped INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO dead_letter_room VALUES (1, 0, 0, 0);
         CREATE TABLE identity (id INTEGER NOT NULL) STRICT;
         INSERT INTO identity VALUES (random());
     ",
 };
+
+/// Version 1 kept neither content type nor properties of a dead letter, and bounded their
+/// number only. The letters it has dropped by then are those that were counted and have gone.
+const TO_VERSION_2: &str = "
+    ALTER TABLE dead_letters ADD COLUMN content_type TEXT;
+    ALTER TABLE dead_letters ADD COLUMN properties TEXT;
+    ALTER TABLE dead_letters ADD COLUMN replayed_at INTEGER;
+    CREATE INDEX dead_letters_open ON dead_letters (reason) WHERE replayed_at IS NULL;
+    CREATE TABLE dead_letter_room (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        kept INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        dropped INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO dead_letter_room
+        SELECT 1, count(*), coalesce(sum(octet_length(payload) + octet_length(topic) + octet_length(detail)), 0),
+               coalesce((SELECT sum(count) FROM dead_letter_counts), 0) - count(*)
+        FROM dead_letters;
+";
 
 /// Where the journal stands when it is opened.
 pub(crate) struct Standing {
@@ -138,6 +170,17 @@ pub(crate) fn save_position(
         params![reader, position.0 as i64],
     )
     .during("save the position of a reader")?;
+    Ok(())
+}
+
+/// Takes a reader off the list, with what it has saved.
+pub(crate) fn forget_reader(tx: &Transaction<'_>, reader: &str) -> Result<(), HistorianError> {
+    for statement in [
+        "DELETE FROM readers WHERE name = ?1",
+        "DELETE FROM snapshots WHERE reader = ?1",
+    ] {
+        tx.execute(statement, [reader]).during("forget a reader")?;
+    }
     Ok(())
 }
 

@@ -26,9 +26,12 @@
 
 mod codec;
 mod dead_letters;
-mod disk;
+pub(crate) mod disk;
 #[cfg(test)]
 mod failure_tests;
+#[cfg(test)]
+mod fuzz_tests;
+mod mend;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -44,10 +47,11 @@ use std::{
     thread::JoinHandle,
 };
 
-use telemetry::{BoxFuture, JournalRecord, JournalWriter, Offset, PortError};
+use telemetry::{BoxFuture, JournalRecord, JournalWriter, Offset, PortError, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-pub use self::dead_letters::{DeadLetterQuery, StoredDeadLetter};
+pub(crate) use self::codec::axis_of;
+pub use self::dead_letters::{DeadLetterQuery, DeadLetterRoom, DeadLetterState, StoredDeadLetter};
 use self::{
     ring::{Ring, size_of_record},
     writer::{Command, Task, Writer},
@@ -74,6 +78,9 @@ pub struct JournalConfig {
     pub ring_bytes: usize,
     /// Dead letters kept; the oldest leave first, the counters stay.
     pub max_dead_letters: u64,
+    /// Bytes of the dead letters kept; the oldest leave first here too. A payload may be four
+    /// megabytes, so the number alone would not bound the disk they take.
+    pub max_dead_letter_bytes: u64,
     /// The largest size of the database file in bytes. Beyond it appends fail as on a full
     /// disk. None: the disk is the limit.
     pub max_file_bytes: Option<u64>,
@@ -89,6 +96,7 @@ impl JournalConfig {
             max_group_bytes: 4 << 20,
             ring_bytes: 64 << 20,
             max_dead_letters: 100_000,
+            max_dead_letter_bytes: 1 << 30,
             max_file_bytes: None,
         }
     }
@@ -116,6 +124,8 @@ pub struct JournalStats {
     pub commits: u64,
     /// Groups that failed since the journal was opened.
     pub failed_commits: u64,
+    /// How full the list of dead letters is, and how many have left it. Durable.
+    pub dead_letters: DeadLetterRoom,
     /// Size of the database file in bytes, free pages included, the log aside.
     pub bytes: u64,
     /// Every registered reader and its saved position, by name.
@@ -236,6 +246,15 @@ impl Journal {
         wait.await.map_err(|_| HistorianError::Worker(None))?
     }
 
+    /// Takes a reader off the list together with what it saved, so that trimming no longer waits
+    /// for it. One that is not known is nothing to forget.
+    pub async fn forget_reader(&self, reader: &str) -> Result<(), HistorianError> {
+        let (answer, wait) = oneshot::channel();
+        let reader = reader.to_owned();
+        self.send(0, Task::Forget { reader, answer }).await?;
+        wait.await.map_err(|_| HistorianError::Worker(None))?
+    }
+
     /// Saves the position and the snapshots of a reader in one transaction. Snapshots replace
     /// those with the same key; others stay as they are.
     ///
@@ -259,6 +278,25 @@ impl Journal {
             answer,
         };
         self.send(bytes, task).await?;
+        wait.await.map_err(|_| HistorianError::Worker(None))?
+    }
+
+    /// Marks dead letters as taken again with success; gives how many of them are still listed.
+    ///
+    /// # Errors
+    /// [`HistorianError::TooLarge`] for more than 10,000 at once.
+    pub async fn mark_replayed(&self, ids: Vec<u64>, at: Timestamp) -> Result<u64, HistorianError> {
+        let bytes = ids.len() * size_of::<u64>();
+        if ids.len() > dead_letters::MAX_MARKED {
+            return Err(HistorianError::TooLarge {
+                what: "a list of dead letters",
+                bytes,
+                limit: dead_letters::MAX_MARKED * size_of::<u64>(),
+            });
+        }
+        let (answer, wait) = oneshot::channel();
+        self.send(bytes, Task::MarkReplayed { ids, at, answer })
+            .await?;
         wait.await.map_err(|_| HistorianError::Worker(None))?
     }
 

@@ -79,13 +79,30 @@ pub(crate) fn size_of_record(record: &JournalRecord) -> usize {
     let letters: usize = record
         .dead_letters
         .iter()
-        .map(|letter| EVENT + letter.detail.len() + letter.topic.len() + letter.payload.len())
+        .map(|letter| {
+            let texts = letter
+                .properties
+                .iter()
+                .map(|(key, value)| NAME + key.len() + value.len());
+            EVENT
+                + letter.detail.len()
+                + letter.topic.len()
+                + letter.payload.len()
+                + letter.content_type.as_ref().map_or(0, String::len)
+                + texts.sum::<usize>()
+        })
+        .sum();
+    let waveforms: usize = record
+        .waveforms
+        .iter()
+        .map(|waveform| EVENT + waveform.samples.len() * size_of::<f32>())
         .sum();
     columns.device.len() * ROW
         + columns.value.len() * VALUE
         + (columns.devices.len() + columns.signals.len()) * NAME
         + record.events.len() * EVENT
         + letters
+        + waveforms
         + EVENT
 }
 

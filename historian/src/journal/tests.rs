@@ -8,7 +8,7 @@ use telemetry::{
 };
 use tempfile::TempDir;
 
-use super::{DeadLetterQuery, Journal, JournalConfig};
+use super::{DeadLetterQuery, DeadLetterState, Journal, JournalConfig};
 use crate::error::HistorianError;
 
 pub(super) fn readings(device: &str, first: i64, rows: i64) -> JournalRecord {
@@ -364,6 +364,168 @@ async fn dead_letters_are_listed_up_to_a_bound_and_counted_beyond_it() {
         [(MalformedPayload, 1), (EmptyPayload, 5), (InvalidValue, 5)]
     );
     assert!(all_rows(&journal, Offset(0)).await.len() == 10);
+}
+
+/// A letter of two megabytes with all that a sender may give.
+fn large_letter(number: u64) -> DeadLetter {
+    DeadLetter {
+        content_type: Some("application/senml+json".into()),
+        properties: vec![
+            ("axis".into(), "x \"quoted\"".into()),
+            ("axis".into(), String::new()),
+        ],
+        payload: vec![number as u8; 2 << 20],
+        payload_len: 2 << 20,
+        ..letter(DeadLetterReason::MalformedPayload, Some("pump-7"), number)
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_kept_whole_within_their_bytes_and_marked_when_taken_again() {
+    use DeadLetterReason::MalformedPayload;
+    let folder = TempDir::new().unwrap();
+    let journal = Journal::open(JournalConfig {
+        max_dead_letter_bytes: 5 << 20,
+        ..config(&folder)
+    })
+    .unwrap();
+    for number in 0..5 {
+        let record = JournalRecord {
+            dead_letters: vec![large_letter(number)],
+            ..JournalRecord::default()
+        };
+        journal.append(record).await.unwrap();
+    }
+    let room = journal.stats().dead_letters;
+    assert_eq!((room.kept, room.dropped), (2, 3));
+    assert!(
+        room.bytes > 4 << 20 && room.bytes <= 5 << 20,
+        "{}",
+        room.bytes
+    );
+    let list = |state| {
+        let query = DeadLetterQuery {
+            state,
+            limit: 9,
+            ..DeadLetterQuery::default()
+        };
+        let journal = journal.clone();
+        async move { journal.dead_letters(query).await.unwrap() }
+    };
+    let listed = list(DeadLetterState::All).await;
+    assert!(
+        listed
+            .iter()
+            .all(|stored| stored.whole && stored.letter.payload.len() == 4096)
+    );
+    let newest = journal.dead_letter(listed[0].id).await.unwrap().unwrap();
+    assert_eq!((newest.letter, newest.replayed_at), (large_letter(4), None));
+    assert_eq!(
+        journal.dead_letter(1).await.unwrap(),
+        None,
+        "it has left the list"
+    );
+
+    let at = Timestamp::from_secs(77);
+    let ids = vec![listed[0].id, 1, u64::MAX];
+    assert_eq!(journal.mark_replayed(ids, at).await.unwrap(), 1);
+    let replayed = list(DeadLetterState::Replayed).await;
+    assert_eq!(
+        (replayed.len(), replayed[0].id, replayed[0].replayed_at),
+        (1, listed[0].id, Some(at))
+    );
+    assert_eq!(list(DeadLetterState::Open).await.len(), 1);
+    assert!(journal.mark_replayed(vec![1; 10_001], at).await.is_err());
+    drop(journal);
+    assert_eq!(
+        open(&folder).stats().dead_letters,
+        room,
+        "the counts are durable"
+    );
+    assert_eq!(
+        open(&folder).dead_letter_counts().await.unwrap(),
+        [(MalformedPayload, 5)]
+    );
+}
+
+/// The layout of the first release, word for word.
+const FIRST_LAYOUT: &str = "
+    PRAGMA page_size = 16384;
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE journal (
+        offset INTEGER PRIMARY KEY,
+        total_readings INTEGER NOT NULL,
+        crc INTEGER NOT NULL,
+        blob BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE readers (
+        name TEXT PRIMARY KEY,
+        position INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE snapshots (
+        reader TEXT NOT NULL,
+        key TEXT NOT NULL,
+        crc INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (reader, key)
+    ) STRICT;
+    CREATE TABLE dead_letters (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        device TEXT,
+        topic TEXT NOT NULL,
+        received_at INTEGER NOT NULL,
+        payload BLOB NOT NULL,
+        payload_len INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE dead_letter_counts (
+        reason TEXT PRIMARY KEY,
+        count INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE identity (id INTEGER NOT NULL) STRICT;
+    INSERT INTO identity VALUES (42);
+    PRAGMA application_id = 0x42574a4c;
+    PRAGMA user_version = 1;
+    INSERT INTO readers VALUES ('historian', 0);
+    INSERT INTO dead_letters VALUES
+        (8, 'malformed_payload', 'no json', 'pump-1', 'telemetry/pump-1', 5, x'7b7b', 900);
+    INSERT INTO dead_letter_counts VALUES ('malformed_payload', 3);
+";
+
+#[tokio::test]
+async fn a_journal_of_the_first_release_is_taken_over_in_place() {
+    let folder = TempDir::new().unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("journal.db")).unwrap();
+    file.execute_batch(FIRST_LAYOUT).unwrap();
+    // The header of version 1 lacks the number of waveforms; here there is one reading.
+    let mut blob = Vec::new();
+    super::codec::encode(&readings("pump-1", 7, 1), &mut blob).unwrap();
+    blob[4] = 1;
+    blob.drain(25..29);
+    let crc = super::codec::checksum(1, 1, &blob);
+    file.execute(
+        "INSERT INTO journal VALUES (1, 1, ?1, ?2)",
+        rusqlite::params![crc, blob],
+    )
+    .unwrap();
+    drop(file);
+    let journal = open(&folder);
+    assert_eq!(
+        all_rows(&journal, Offset(0)).await,
+        [("pump-1".to_owned(), 7)]
+    );
+    assert_eq!(journal.stats().readings_appended, 1);
+    let room = journal.stats().dead_letters;
+    assert_eq!((room.kept, room.dropped), (1, 2));
+    let old = journal.dead_letter(8).await.unwrap().unwrap();
+    assert!(!old.whole && old.letter.payload == b"{{" && old.letter.properties.is_empty());
+    assert_eq!(
+        journal.append(readings("pump-1", 8, 1)).await.unwrap(),
+        Offset(2)
+    );
+    drop(journal);
+    assert_eq!(all_rows(&open(&folder), Offset(0)).await.len(), 2);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     mem,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::Ordering,
@@ -12,12 +13,12 @@ use std::{
 };
 
 use rusqlite::Connection;
-use telemetry::{JournalRecord, Offset, PortError};
+use telemetry::{JournalRecord, Offset, PortError, Timestamp};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    JournalConfig, JournalStats, Permits, ReaderPosition, Shared, Snapshot, codec, dead_letters,
-    disk, lock, ring::Ring,
+    DeadLetterRoom, JournalConfig, JournalStats, Permits, ReaderPosition, Shared, Snapshot, codec,
+    dead_letters, disk, lock, mend, ring::Ring,
 };
 use crate::{
     error::{During, HistorianError},
@@ -52,6 +53,15 @@ pub(crate) enum Task {
         reader: String,
         answer: oneshot::Sender<Result<Offset, HistorianError>>,
     },
+    Forget {
+        reader: String,
+        answer: oneshot::Sender<Result<(), HistorianError>>,
+    },
+    MarkReplayed {
+        ids: Vec<u64>,
+        at: Timestamp,
+        answer: oneshot::Sender<Result<u64, HistorianError>>,
+    },
 }
 
 /// A task with the permits it holds until it is resolved.
@@ -76,6 +86,7 @@ impl Group {
             self.record = record;
         } else {
             self.record.readings.append(&record.readings);
+            self.record.waveforms.extend(record.waveforms);
             self.record.events.extend(record.events);
             self.record.dead_letters.extend(record.dead_letters);
         }
@@ -84,16 +95,23 @@ impl Group {
 }
 
 pub(crate) struct Writer {
-    connection: Connection,
-    shared: Arc<Shared>,
+    /// Keeps the index of the log alive while the file is opened anew; declared first, so that
+    /// it is closed first and the last close tidies the log up.
+    _guard: Connection,
+    pub(super) connection: Connection,
+    /// Whether the last write ended in an error of the disk; see [`super::mend`].
+    pub(super) tainted: bool,
+    pub(super) path: PathBuf,
+    pub(super) shared: Arc<Shared>,
     max_group_bytes: usize,
-    max_dead_letters: u64,
+    dead_letter_bounds: dead_letters::Bounds,
+    pub(super) dead_letter_room: DeadLetterRoom,
     /// The size limit SQLite was told last.
-    applied_max_file_bytes: u64,
-    committed: u64,
-    oldest: u64,
-    total_readings: u64,
-    readers: Vec<ReaderPosition>,
+    pub(super) applied_max_file_bytes: u64,
+    pub(super) committed: u64,
+    pub(super) oldest: u64,
+    pub(super) total_readings: u64,
+    pub(super) readers: Vec<ReaderPosition>,
     blob: Vec<u8>,
     /// Held for as long as the thread writes.
     _lock: File,
@@ -107,6 +125,7 @@ impl Writer {
     ) -> Result<(Self, Arc<Shared>, u64), HistorianError> {
         let connection = sqlite::open_writer(&config.path, &disk::LAYOUT)?;
         let standing = disk::standing(&connection)?;
+        let dead_letter_room = dead_letters::room(&connection)?;
         let shared = Arc::new(Shared {
             ring: RwLock::new(Ring::new(config.ring_bytes)),
             stats: Mutex::default(),
@@ -114,10 +133,17 @@ impl Writer {
             max_file_bytes: config.max_file_bytes.unwrap_or(0).into(),
         });
         let writer = Self {
+            _guard: mend::guard(&config.path)?,
             connection,
+            tainted: false,
+            path: config.path.clone(),
             shared: Arc::clone(&shared),
             max_group_bytes: config.max_group_bytes,
-            max_dead_letters: config.max_dead_letters,
+            dead_letter_bounds: dead_letters::Bounds {
+                letters: config.max_dead_letters,
+                bytes: config.max_dead_letter_bytes,
+            },
+            dead_letter_room,
             applied_max_file_bytes: 0,
             committed: standing.committed,
             oldest: standing.oldest,
@@ -153,7 +179,8 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if let Err(error) = self.trim_idle() {
+            let trimmed = self.trim_idle();
+            if let Err(error) = self.noting(trimmed) {
                 tracing::warn!(%error, "trimming the journal failed");
                 break;
             }
@@ -183,10 +210,20 @@ impl Writer {
                     snapshots,
                     answer,
                 } => {
-                    let _ = answer.send(self.save(&reader, position, &snapshots));
+                    let saved = self.save(&reader, position, &snapshots);
+                    let _ = answer.send(self.noting(saved));
+                }
+                Task::Forget { reader, answer } => {
+                    let forgotten = self.forget(&reader);
+                    let _ = answer.send(self.noting(forgotten));
                 }
                 Task::Register { reader, answer } => {
-                    let _ = answer.send(self.register(&reader));
+                    let registered = self.register(&reader);
+                    let _ = answer.send(self.noting(registered));
+                }
+                Task::MarkReplayed { ids, at, answer } => {
+                    let marked = self.mark_replayed(&ids, at);
+                    let _ = answer.send(self.noting(marked));
                 }
             }
             if group.bytes >= self.max_group_bytes {
@@ -207,7 +244,8 @@ impl Writer {
             permits,
             ..
         } = group;
-        match self.commit(record) {
+        let committed = self.commit(record);
+        match self.noting(committed) {
             Ok(offset) => {
                 for waiter in waiters {
                     let _ = waiter.send(Ok(offset));
@@ -230,6 +268,7 @@ impl Writer {
 
     /// Commits one record as one row; nothing has changed when this fails.
     fn commit(&mut self, mut record: JournalRecord) -> Result<Offset, HistorianError> {
+        self.mend()?;
         self.apply_file_limit()?;
         let letters = mem::take(&mut record.dead_letters);
         codec::encode(&record, &mut self.blob).map_err(|source| HistorianError::Encode {
@@ -245,11 +284,13 @@ impl Writer {
             disk::trim(&tx, last)?;
         }
         disk::insert(&tx, offset, total, &self.blob)?;
-        dead_letters::insert(&tx, &letters, self.max_dead_letters)?;
+        let (room, bounds) = (self.dead_letter_room, self.dead_letter_bounds);
+        let room = dead_letters::insert(&tx, &letters, room, bounds)?;
         tx.commit().during("commit to the journal")?;
 
         self.committed = offset;
         self.total_readings = total;
+        self.note_dead_letters(room);
         self.trimmed(trim);
         self.shared
             .ring
@@ -259,6 +300,28 @@ impl Writer {
         self.publish_stats(|stats| stats.commits += 1);
         self.shared.committed.send_replace(Offset(offset));
         Ok(Offset(offset))
+    }
+
+    fn note_dead_letters(&mut self, room: DeadLetterRoom) {
+        let dropped = room.dropped - self.dead_letter_room.dropped;
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                kept = room.kept,
+                bytes = room.bytes,
+                "the oldest dead letters have left the full list"
+            );
+        }
+        self.dead_letter_room = room;
+    }
+
+    fn mark_replayed(&mut self, ids: &[u64], at: Timestamp) -> Result<u64, HistorianError> {
+        self.mend()?;
+        self.apply_file_limit()?;
+        let tx = sqlite::begin(&mut self.connection)?;
+        let marked = dead_letters::mark_replayed(&tx, ids, at)?;
+        tx.commit().during("mark dead letters as replayed")?;
+        Ok(marked)
     }
 
     fn save(
@@ -274,6 +337,7 @@ impl Writer {
                 committed: Offset(self.committed),
             });
         }
+        self.mend()?;
         self.apply_file_limit()?;
         let tx = sqlite::begin(&mut self.connection)?;
         disk::save_position(&tx, reader, position)?;
@@ -291,6 +355,19 @@ impl Writer {
         let start = Offset(self.oldest.saturating_sub(1));
         self.save(reader, start, &[])?;
         Ok(start)
+    }
+
+    fn forget(&mut self, reader: &str) -> Result<(), HistorianError> {
+        if self.readers.iter().all(|known| known.name != reader) {
+            return Ok(());
+        }
+        self.mend()?;
+        let tx = sqlite::begin(&mut self.connection)?;
+        disk::forget_reader(&tx, reader)?;
+        tx.commit().during("forget a reader")?;
+        self.readers.retain(|known| known.name != reader);
+        self.publish_stats(|_| ());
+        Ok(())
     }
 
     fn note_position(&mut self, reader: &str, position: Offset) {
@@ -323,6 +400,7 @@ impl Writer {
         let Some(last) = self.trimmable(TRIM_PER_IDLE_STEP) else {
             return Ok(());
         };
+        self.mend()?;
         let tx = sqlite::begin(&mut self.connection)?;
         disk::trim(&tx, last)?;
         tx.commit().during("trim the journal")?;
@@ -356,10 +434,19 @@ impl Writer {
         stats.committed = Offset(self.committed);
         stats.oldest = Offset(self.oldest);
         stats.readings_appended = self.total_readings;
+        stats.dead_letters = self.dead_letter_room;
         stats.bytes = pages as u64 * u64::from(disk::LAYOUT.page_bytes);
         if stats.readers != self.readers {
             stats.readers.clone_from(&self.readers);
         }
         also(&mut stats);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.tainted {
+            mend::let_go(&mut self.connection);
+        }
     }
 }

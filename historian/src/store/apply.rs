@@ -9,7 +9,9 @@ use std::sync::{Arc, atomic::Ordering};
 use rustc_hash::FxHashMap;
 use telemetry::{JournalRecord, Offset};
 
-use super::{SeriesKey, chunk::Points, disk, follow::Follower, state::State};
+use super::{
+    SeriesKey, chunk::Points, disk, follow::Follower, rollup::Row, state::State, tier::Tier,
+};
 use crate::error::HistorianError;
 
 /// A point that is not later than all others of its series.
@@ -30,6 +32,7 @@ impl Follower {
         let Some((last, _)) = entries.last() else {
             return Ok(());
         };
+        self.keep_waveforms_and_marks(entries)?;
         let mut late = Vec::new();
         for (_, record) in entries {
             // The lock is taken anew for each record, so that queries get in between.
@@ -46,7 +49,7 @@ impl Follower {
         late.sort_by_key(|point| (point.series, point.at));
         late.dedup_by_key(|point| (point.series, point.at));
         for group in late.chunk_by(|a, b| a.series == b.series) {
-            let points = self.new_points(group)?;
+            let points = self.past_damage(|follower| follower.new_points(group))?;
             if points.is_empty() {
                 continue;
             }
@@ -69,7 +72,8 @@ impl Follower {
             if series.tail.times.binary_search(&point.at).is_ok() {
                 continue;
             }
-            if let Some(index) = series.chunk_at(point.at) {
+            let stored = series.chunk_at(point.at);
+            if let Some(index) = stored.filter(|index| series.chunks[*index].has_readings()) {
                 let id = series.chunks[index].id;
                 if chunk.as_ref().is_none_or(|(loaded, _)| *loaded != id) {
                     chunk = Some((id, self.load(id)?.times));
@@ -82,6 +86,14 @@ impl Follower {
             points.push(point.at, point.value);
         }
         Ok(points)
+    }
+
+    /// The rows of a roll-up that the catalogue names.
+    pub(crate) fn load_rows(&self, chunk: i64, tier: Tier) -> Result<Vec<Row>, HistorianError> {
+        disk::roll_up(&self.reader, chunk, tier)?.ok_or_else(|| {
+            let id = chunk as u64 * 4 + tier.number() as u64;
+            HistorianError::corrupt("roll-up", id, "it is missing")
+        })
     }
 
     /// The points of a chunk that the catalogue names.

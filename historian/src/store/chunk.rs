@@ -1,23 +1,15 @@
 //! A run of points of one series as bytes, and back.
 //!
-//! Times and values are compressed apart, each by `pco`. Whatever pco wrote is decoded again
-//! and compared bit for bit before it is trusted; when it differs, or is no shorter, the
-//! column is stored raw. A checksum covers the bytes and everything known about them.
+//! Times and values are compressed apart, see [`columns`]. A checksum covers the bytes and
+//! everything known about them.
 
-use pco::{
-    ChunkConfig,
-    data_types::Number,
-    standalone::{simple_compress, simple_decompress_into},
-};
+use super::{columns, rollup, tier::Tier};
 
 /// The most points in a chunk: half a megabyte of values, which decodes in under a millisecond.
 pub(crate) const MAX_POINTS: usize = 65_536;
 
-/// Effort of pco, 0 to 12. Level 8, its default, costs much more time than 4 for a few per cent.
-const LEVEL: usize = 4;
-
-const RAW: u8 = 0;
-const PCO: u8 = 1;
+/// The codec of a chunk whose readings have gone and of which only roll-ups are left.
+pub(crate) const GONE: u8 = 0xff;
 
 /// Points in columns. Times rise strictly wherever points belong to one series.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -123,6 +115,8 @@ pub(crate) struct Encoded {
     pub(crate) codec: u8,
     pub(crate) times: Vec<u8>,
     pub(crate) values: Vec<u8>,
+    /// Its roll-ups, each with a checksum of its own.
+    pub(crate) roll_ups: Vec<(Tier, Vec<u8>)>,
 }
 
 /// Encodes chunks. The signals of a device are usually measured at the same instants, so the
@@ -139,12 +133,12 @@ impl Encoder {
         let (&t_min, &t_max) = (points.times.first()?, points.times.last()?);
         debug_assert!(points.len() <= MAX_POINTS && points.times.is_sorted());
         if self.last_times != points.times {
-            self.last_encoded = compress(points.times, |time| *time as u64);
+            self.last_encoded = columns::compress_times(points.times);
             self.last_times.clear();
             self.last_times.extend_from_slice(points.times);
         }
         let (times_codec, times) = self.last_encoded.clone();
-        let (values_codec, values) = compress(points.values, |value| value.to_bits());
+        let (values_codec, values) = columns::compress_values(points.values);
         Some(Encoded {
             series,
             t_min,
@@ -154,46 +148,8 @@ impl Encoder {
             codec: times_codec | values_codec << 4,
             times,
             values,
+            roll_ups: rollup::worthwhile(points),
         })
-    }
-}
-
-fn compress<T: Number>(column: &[T], bits: impl Fn(&T) -> u64) -> (u8, Vec<u8>) {
-    let config = ChunkConfig::default().with_compression_level(LEVEL);
-    if let Ok(bytes) = simple_compress(column, &config)
-        && bytes.len() < column.len() * 8
-        && let Some(back) = decompress::<T>(&bytes, column.len())
-        && back.iter().map(&bits).eq(column.iter().map(&bits))
-    {
-        return (PCO, bytes);
-    }
-    let raw = column.iter().flat_map(|entry| bits(entry).to_le_bytes());
-    (RAW, raw.collect())
-}
-
-fn decompress<T: Number>(bytes: &[u8], count: usize) -> Option<Vec<T>> {
-    let mut column = vec![T::default(); count];
-    let progress = simple_decompress_into(bytes, &mut column).ok()?;
-    (progress.finished && progress.n_processed == count).then_some(column)
-}
-
-fn expand<T: Number>(
-    codec: u8,
-    bytes: &[u8],
-    count: usize,
-    from_bits: impl Fn(u64) -> T,
-) -> Result<Vec<T>, String> {
-    match codec {
-        PCO => decompress(bytes, count).ok_or_else(|| "pco cannot decode it".into()),
-        RAW => {
-            let (entries, rest) = bytes.as_chunks::<8>();
-            if entries.len() != count || !rest.is_empty() {
-                return Err("a raw column has the wrong length".into());
-            }
-            let entries = entries.iter().map(|entry| u64::from_le_bytes(*entry));
-            Ok(entries.map(from_bits).collect())
-        }
-        other => Err(format!("codec {other} is unknown")),
     }
 }
 
@@ -218,6 +174,9 @@ impl Encoded {
 
     /// Checks the checksum and decodes.
     pub(crate) fn decode(&self, crc: u32) -> Result<Points, String> {
+        if self.codec == GONE {
+            return Err("its readings have gone".into());
+        }
         if self.checksum() != crc {
             return Err("its checksum differs".into());
         }
@@ -226,8 +185,8 @@ impl Encoded {
             return Err(format!("it claims {count} points"));
         }
         let points = Points {
-            times: expand(self.codec & 15, &self.times, count, |bits| bits as i64)?,
-            values: expand(self.codec >> 4, &self.values, count, f64::from_bits)?,
+            times: columns::expand_times(self.codec & 15, &self.times, count)?,
+            values: columns::expand_values(self.codec >> 4, &self.values, count)?,
         };
         let rising = points.times.windows(2).all(|pair| pair[0] < pair[1]);
         if !rising
@@ -332,7 +291,7 @@ mod tests {
             points.push(at, f64::from_bits(state >> 2));
         }
         let chunk = Encoder::default().encode(0, points.as_slice()).unwrap();
-        assert_eq!(chunk.codec >> 4, RAW);
+        assert_eq!(chunk.codec >> 4, 0, "0 is raw");
         assert_eq!(chunk.decode(chunk.checksum()).unwrap(), points);
     }
 

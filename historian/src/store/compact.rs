@@ -1,12 +1,8 @@
-//! Merging small chunks and dropping old ones.
-
-use std::{sync::atomic::Ordering, time::Duration};
-
-use telemetry::Timestamp;
+//! Merging small chunks.
 
 use super::{
     chunk::{Encoder, MAX_POINTS, Points},
-    disk, findings,
+    disk,
     flush::{Change, MAX_SPAN_MICROS, MIN_SPLIT_POINTS, encode_pieces},
     follow::Follower,
     state::Chunk,
@@ -29,9 +25,6 @@ const MIN_FAN_IN: usize = 8;
 
 /// Chunks merged at once, which bounds the memory of a merge.
 const MAX_FAN_IN: usize = 64;
-
-/// Chunks deleted in one transaction of retention.
-const MAX_DELETED: usize = 1_000;
 
 impl Follower {
     /// Remembers to look at a series.
@@ -69,6 +62,7 @@ impl Follower {
                     rewritten += points;
                     changes.push((change, run));
                 }
+                Err(error) if self.set_aside(&error)? => self.compact_later(number),
                 Err(error) => {
                     // Others can still be merged; this one is read again after its next flush.
                     tracing::error!(%error, series = number, "small chunks could not be merged");
@@ -101,6 +95,7 @@ impl Follower {
             series: number,
             removed: run.iter().map(|chunk| chunk.id).collect(),
             added: Vec::new(),
+            rolled_up: 0,
         };
         encode_pieces(number, points.as_slice(), encoder, &mut change.added);
         Ok((change, points.len()))
@@ -124,46 +119,6 @@ impl Follower {
         }
         Ok(())
     }
-
-    /// Deletes chunks and findings older than the retention; see the module documentation of
-    /// the store. Gives the number of readings deleted.
-    pub(crate) fn retain(
-        &mut self,
-        now: Timestamp,
-        retention: Duration,
-    ) -> Result<u64, HistorianError> {
-        let cutoff = (now - retention).as_micros();
-        let mut expired: Vec<(u32, Chunk)> = Vec::new();
-        {
-            let state = self.inner.state();
-            for (number, series) in state.series.iter().enumerate() {
-                let old = series.chunks.iter().filter(|chunk| {
-                    let dated_old = chunk.t_max < cutoff || chunk.t_max > now.as_micros();
-                    chunk.stored_at < cutoff && dated_old
-                });
-                expired.extend(old.map(|chunk| (number as u32, *chunk)));
-            }
-        }
-        let mut deleted = 0;
-        for batch in expired.chunks(MAX_DELETED) {
-            let mut connection = lock(&self.inner.connection);
-            let tx = sqlite::begin(&mut connection)?;
-            disk::delete_chunks(&tx, batch.iter().map(|(_, chunk)| chunk.id))?;
-            tx.commit().during("delete old chunks")?;
-            drop(connection);
-            let mut state = self.inner.state_mut();
-            for group in batch.chunk_by(|a, b| a.0 == b.0) {
-                let ids: Vec<i64> = group.iter().map(|(_, chunk)| chunk.id).collect();
-                state.series[group[0].0 as usize].replace(&ids, &[]);
-            }
-            let readings: u64 = batch.iter().map(|(_, chunk)| u64::from(chunk.count)).sum();
-            self.inner.count.fetch_sub(readings, Ordering::AcqRel);
-            deleted += readings;
-        }
-        let mut connection = lock(&self.inner.connection);
-        findings::delete_old(&mut connection, now.as_micros(), cutoff)?;
-        Ok(deleted)
-    }
 }
 
 /// The next chunks to merge, neighbours in time; empty when there are none. Small chunks
@@ -173,7 +128,7 @@ fn find_run(chunks: &[Chunk]) -> &[Chunk] {
     let mut floor = 0;
     for bound in CLASSES {
         let of_class = |chunk: &Chunk| chunk.count >= floor;
-        for run in chunks.split(|chunk| chunk.count >= bound) {
+        for run in chunks.split(|chunk| chunk.count >= bound || !chunk.has_readings()) {
             let first = run.iter().position(of_class).unwrap_or(0);
             let last = run.iter().rposition(of_class).map_or(0, |last| last + 1);
             let run = run.get(first..last).unwrap_or(&[]);
@@ -216,7 +171,7 @@ fn first_group(run: &[Chunk]) -> &[Chunk] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tier::Tiers, *};
 
     const MINUTE: i64 = 60_000_000;
 
@@ -228,6 +183,7 @@ mod tests {
             count,
             stored_at: 0,
             last_value: 0.0,
+            tiers: Tiers::RAW,
         };
         counts.iter().enumerate().map(chunk).collect()
     }

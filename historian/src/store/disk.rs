@@ -1,27 +1,96 @@
 //! The tables of the store and the statements on them.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rustc_hash::FxHashMap;
 use telemetry::{DeviceId, Offset, SignalName};
 
 use super::{
     SeriesKey,
-    chunk::{Encoded, Points},
+    chunk::{Encoded, GONE, Points},
+    rollup::{self, Row},
     state::{Chunk, State},
+    tier::{Tier, Tiers},
 };
 use crate::{
     error::{During, HistorianError},
     sqlite::Layout,
 };
 
+/// What version 2 added, for new files and old ones alike: version 1 kept readings only.
+///
+/// `rollups.id` is four times the number of the chunk plus the number of the tier. `damaged`
+/// keeps the bytes of what could not be read, in case somebody can.
+macro_rules! added_in_version_2 {
+    () => {
+        "
+        CREATE TABLE rollups (
+            id INTEGER PRIMARY KEY,
+            crc INTEGER NOT NULL,
+            data BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE damaged (
+            chunk INTEGER NOT NULL,
+            tier INTEGER NOT NULL,
+            series INTEGER NOT NULL,
+            t_min INTEGER NOT NULL,
+            t_max INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            found_at INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            crc INTEGER NOT NULL,
+            codec INTEGER NOT NULL,
+            times BLOB NOT NULL,
+            data BLOB NOT NULL,
+            UNIQUE (chunk, tier)
+        ) STRICT;
+        CREATE TABLE waveforms (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            device TEXT NOT NULL,
+            signal TEXT NOT NULL,
+            axis TEXT NOT NULL,
+            measured_at INTEGER NOT NULL,
+            received_at INTEGER NOT NULL,
+            stored_at INTEGER NOT NULL,
+            rate_bits INTEGER NOT NULL,
+            unit TEXT NOT NULL,
+            samples INTEGER NOT NULL,
+            rms REAL NOT NULL,
+            peak REAL NOT NULL,
+            crc INTEGER NOT NULL,
+            codec INTEGER NOT NULL,
+            data BLOB NOT NULL,
+            UNIQUE (device, signal, axis, measured_at)
+        ) STRICT;
+        CREATE INDEX waveforms_by_time ON waveforms (measured_at, id);
+        CREATE TABLE late_readings (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            journal INTEGER NOT NULL,
+            offset INTEGER NOT NULL,
+            place INTEGER NOT NULL,
+            device TEXT NOT NULL,
+            readings INTEGER NOT NULL,
+            t_min INTEGER NOT NULL,
+            t_max INTEGER NOT NULL,
+            newest INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            UNIQUE (journal, offset, place)
+        ) STRICT;
+        "
+    };
+}
+
 /// Numbers of series are places in a list, so `series.id` counts from 0 without gaps.
 /// `last_bits` are the bits of a float: SQLite would not keep the sign of zero.
 pub(crate) const LAYOUT: Layout = Layout {
     what: "store",
     application_id: 0x4257_5354,
-    version: 1,
-    page_bytes: 8 << 10,
+    version: 2,
+    migrations: &[added_in_version_2!()],
+    shrinks: true,
+    page_bytes: 1 << 10,
     checkpoint_bytes: 32 << 20,
-    schema: "
+    schema: concat!(
+        "
         CREATE TABLE series (
             id INTEGER PRIMARY KEY,
             device TEXT NOT NULL,
@@ -57,22 +126,34 @@ pub(crate) const LAYOUT: Layout = Layout {
             UNIQUE (asset, kind, at, device)
         ) STRICT;
         CREATE INDEX findings_by_time ON findings (kind, at);
-    ",
+        ",
+        added_in_version_2!()
+    ),
 };
 
 /// Reads the catalogue of series and chunks.
 pub(crate) fn load(connection: &Connection) -> Result<State, HistorianError> {
-    const ACTION: &str = "load the catalogue of series";
     let mut state = State::default();
+    load_series(connection, &mut state)?;
+    load_chunks(connection, &mut state)?;
+    for series in &mut state.series {
+        series.replace(&[], &[]);
+    }
+    Ok(state)
+}
+
+const LOAD: &str = "load the catalogue of series";
+
+fn load_series(connection: &Connection, state: &mut State) -> Result<(), HistorianError> {
     let mut select = connection
         .prepare("SELECT id, device, signal FROM series ORDER BY id")
-        .during(ACTION)?;
-    let mut rows = select.query([]).during(ACTION)?;
-    while let Some(row) = rows.next().during(ACTION)? {
-        let id = row.get::<_, i64>(0).during(ACTION)? as u64;
+        .during(LOAD)?;
+    let mut rows = select.query([]).during(LOAD)?;
+    while let Some(row) = rows.next().during(LOAD)? {
+        let id = row.get::<_, i64>(0).during(LOAD)? as u64;
         let corrupt = |reason: String| HistorianError::corrupt("series", id, reason);
-        let device: String = row.get(1).during(ACTION)?;
-        let signal: String = row.get(2).during(ACTION)?;
+        let device: String = row.get(1).during(LOAD)?;
+        let signal: String = row.get(2).during(LOAD)?;
         let key = SeriesKey {
             device: DeviceId::new(&device).map_err(|error| corrupt(error.to_string()))?,
             signal: SignalName::new(&signal).map_err(|error| corrupt(error.to_string()))?,
@@ -81,24 +162,50 @@ pub(crate) fn load(connection: &Connection) -> Result<State, HistorianError> {
             return Err(corrupt("a series before it is missing".into()));
         }
     }
+    Ok(())
+}
+
+/// The roll-ups there are, by chunk.
+fn load_tiers(connection: &Connection) -> Result<FxHashMap<i64, Tiers>, HistorianError> {
+    let mut select = connection.prepare("SELECT id FROM rollups").during(LOAD)?;
+    let mut rows = select.query([]).during(LOAD)?;
+    let mut tiers: FxHashMap<i64, Tiers> = FxHashMap::default();
+    while let Some(row) = rows.next().during(LOAD)? {
+        let id: i64 = row.get(0).during(LOAD)?;
+        if let Some(tier) = Tier::ALL.get((id & 3) as usize) {
+            let of_chunk = tiers.entry(id >> 2).or_default();
+            *of_chunk = of_chunk.with(*tier);
+        }
+    }
+    Ok(tiers)
+}
+
+fn load_chunks(connection: &Connection, state: &mut State) -> Result<(), HistorianError> {
+    let roll_ups = load_tiers(connection)?;
     let mut select = connection
         .prepare(
-            "SELECT id, series, t_min, t_max, count, stored_at, last_bits FROM chunks
+            "SELECT id, series, t_min, t_max, count, stored_at, last_bits, codec FROM chunks
              ORDER BY series, t_min",
         )
-        .during(ACTION)?;
-    let mut rows = select.query([]).during(ACTION)?;
-    while let Some(row) = rows.next().during(ACTION)? {
+        .during(LOAD)?;
+    let mut rows = select.query([]).during(LOAD)?;
+    while let Some(row) = rows.next().during(LOAD)? {
+        let id = row.get(0).during(LOAD)?;
+        let mut tiers = roll_ups.get(&id).copied().unwrap_or_default();
+        if row.get::<_, u8>(7).during(LOAD)? != GONE {
+            tiers = tiers.with(Tier::Raw);
+        }
         let chunk = Chunk {
-            id: row.get(0).during(ACTION)?,
-            t_min: row.get(2).during(ACTION)?,
-            t_max: row.get(3).during(ACTION)?,
-            count: row.get(4).during(ACTION)?,
-            stored_at: row.get(5).during(ACTION)?,
-            last_value: f64::from_bits(row.get::<_, i64>(6).during(ACTION)? as u64),
+            id,
+            t_min: row.get(2).during(LOAD)?,
+            t_max: row.get(3).during(LOAD)?,
+            count: row.get(4).during(LOAD)?,
+            stored_at: row.get(5).during(LOAD)?,
+            last_value: f64::from_bits(row.get::<_, i64>(6).during(LOAD)? as u64),
+            tiers,
         };
         let corrupt = |reason| HistorianError::corrupt("chunk", chunk.id as u64, reason);
-        let number: u32 = row.get(1).during(ACTION)?;
+        let number: u32 = row.get(1).during(LOAD)?;
         let series = state.series.get_mut(number as usize);
         let series = series.ok_or_else(|| corrupt("its series is missing"))?;
         if series
@@ -110,10 +217,7 @@ pub(crate) fn load(connection: &Connection) -> Result<State, HistorianError> {
         }
         series.chunks.push(chunk);
     }
-    for series in &mut state.series {
-        series.replace(&[], &[]);
-    }
-    Ok(state)
+    Ok(())
 }
 
 /// The journal that was followed last, and the offset up to which it is in chunks.
@@ -162,12 +266,82 @@ pub(crate) fn delete_chunks(
 ) -> Result<(), HistorianError> {
     const ACTION: &str = "delete chunks";
     let mut delete = tx
-        .prepare("DELETE FROM chunks WHERE id = ?1")
+        .prepare_cached("DELETE FROM chunks WHERE id = ?1")
+        .during(ACTION)?;
+    let mut delete_roll_ups = tx
+        .prepare_cached("DELETE FROM rollups WHERE id BETWEEN ?1 * 4 AND ?1 * 4 + 3")
         .during(ACTION)?;
     for id in ids {
         delete.execute([id]).during(ACTION)?;
+        delete_roll_ups.execute([id]).during(ACTION)?;
     }
     Ok(())
+}
+
+/// Lets the readings of a chunk go; its roll-ups stay.
+pub(crate) fn delete_readings(tx: &Transaction<'_>, id: i64) -> Result<(), HistorianError> {
+    let sql = "UPDATE chunks SET codec = ?2, times = x'', data = x'' WHERE id = ?1";
+    tx.prepare_cached(sql)
+        .and_then(|mut update| update.execute(params![id, GONE]))
+        .during("delete readings")?;
+    Ok(())
+}
+
+fn roll_up_id(chunk: i64, tier: Tier) -> i64 {
+    chunk * 4 + tier.number() as i64
+}
+
+fn roll_up_checksum(id: i64, data: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&id.to_le_bytes()), data)
+}
+
+pub(crate) fn insert_roll_up(
+    tx: &Transaction<'_>,
+    chunk: i64,
+    tier: Tier,
+    data: &[u8],
+) -> Result<(), HistorianError> {
+    let id = roll_up_id(chunk, tier);
+    tx.prepare_cached("INSERT INTO rollups (id, crc, data) VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| insert.execute(params![id, roll_up_checksum(id, data), data]))
+        .during("write a roll-up")?;
+    Ok(())
+}
+
+pub(crate) fn delete_roll_up(
+    tx: &Transaction<'_>,
+    chunk: i64,
+    tier: Tier,
+) -> Result<(), HistorianError> {
+    tx.prepare_cached("DELETE FROM rollups WHERE id = ?1")
+        .and_then(|mut delete| delete.execute([roll_up_id(chunk, tier)]))
+        .during("delete a roll-up")?;
+    Ok(())
+}
+
+/// Reads and checks a roll-up of a chunk; none when it is no longer there.
+pub(crate) fn roll_up(
+    connection: &Connection,
+    chunk: i64,
+    tier: Tier,
+) -> Result<Option<Vec<Row>>, HistorianError> {
+    const ACTION: &str = "read a roll-up";
+    let id = roll_up_id(chunk, tier);
+    let mut select = connection
+        .prepare_cached("SELECT crc, data FROM rollups WHERE id = ?1")
+        .during(ACTION)?;
+    let mut found = select.query([id]).during(ACTION)?;
+    let Some(row) = found.next().during(ACTION)? else {
+        return Ok(None);
+    };
+    let corrupt = |reason: String| HistorianError::corrupt("roll-up", id as u64, reason);
+    let crc: u32 = row.get(0).during(ACTION)?;
+    let data = row.get_ref(1).during(ACTION)?;
+    let data = data.as_blob().map_err(|error| corrupt(error.to_string()))?;
+    if roll_up_checksum(id, data) != crc {
+        return Err(corrupt("its checksum differs".into()));
+    }
+    rollup::decode(data, tier).map(Some).map_err(corrupt)
 }
 
 /// Writes chunks and gives what to remember of each, in the same order.
@@ -178,7 +352,7 @@ pub(crate) fn insert_chunks(
 ) -> Result<Vec<Chunk>, HistorianError> {
     const ACTION: &str = "write chunks";
     let mut insert = tx
-        .prepare(
+        .prepare_cached(
             "INSERT INTO chunks
                  (series, t_min, t_max, count, last_bits, stored_at, crc, codec, times, data)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -200,36 +374,42 @@ pub(crate) fn insert_chunks(
                 chunk.values,
             ])
             .during(ACTION)?;
-        written.push(Chunk::of(chunk, tx.last_insert_rowid(), stored_at));
+        let id = tx.last_insert_rowid();
+        for (tier, data) in &chunk.roll_ups {
+            insert_roll_up(tx, id, *tier, data)?;
+        }
+        written.push(Chunk::of(chunk, id, stored_at));
     }
     Ok(written)
 }
 
-/// Reads and checks the points of a chunk; none when the chunk is no longer there.
+/// Reads and checks the points of a chunk; none when they are no longer there.
 pub(crate) fn points(connection: &Connection, id: i64) -> Result<Option<Points>, HistorianError> {
     const ACTION: &str = "read a chunk";
-    let found = connection
-        .query_row(
+    let mut select = connection
+        .prepare_cached(
             "SELECT series, t_min, t_max, count, last_bits, crc, codec, times, data
              FROM chunks WHERE id = ?1",
-            [id],
-            |row| {
-                let chunk = Encoded {
-                    series: row.get(0)?,
-                    t_min: row.get(1)?,
-                    t_max: row.get(2)?,
-                    count: row.get(3)?,
-                    last_value: f64::from_bits(row.get::<_, i64>(4)? as u64),
-                    codec: row.get(6)?,
-                    times: row.get(7)?,
-                    values: row.get(8)?,
-                };
-                Ok((chunk, row.get::<_, u32>(5)?))
-            },
         )
+        .during(ACTION)?;
+    let found = select
+        .query_row([id], |row| {
+            let chunk = Encoded {
+                series: row.get(0)?,
+                t_min: row.get(1)?,
+                t_max: row.get(2)?,
+                count: row.get(3)?,
+                last_value: f64::from_bits(row.get::<_, i64>(4)? as u64),
+                codec: row.get(6)?,
+                times: row.get(7)?,
+                values: row.get(8)?,
+                roll_ups: Vec::new(),
+            };
+            Ok((chunk, row.get::<_, u32>(5)?))
+        })
         .optional()
         .during(ACTION)?;
-    let Some((chunk, crc)) = found else {
+    let Some((chunk, crc)) = found.filter(|(chunk, _)| chunk.codec != GONE) else {
         return Ok(None);
     };
     let points = chunk.decode(crc);

@@ -1,11 +1,15 @@
 //! From the tail to chunks, in one transaction with the applied offset.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     Inner,
-    chunk::{Encoded, Encoder, MAX_POINTS, Points, Slice},
+    chunk::{Encoded, Encoder, GONE, MAX_POINTS, Points, Slice},
     disk,
     follow::Follower,
+    rollup,
     state::{Chunk, Series},
+    tier::Tier,
 };
 use crate::{
     error::{During, HistorianError},
@@ -17,18 +21,25 @@ use crate::{
 pub(crate) const MAX_SPAN_MICROS: i64 = 31 * 24 * 3600 * 1_000_000;
 
 /// ... unless it holds fewer points than this: a sparse series would fall apart into crumbs.
-pub(crate) const MIN_SPLIT_POINTS: usize = 256;
+pub(crate) const MIN_SPLIT_POINTS: usize = 1_024;
 
 /// What happens to the chunks of one series.
 pub(crate) struct Change {
     pub(crate) series: u32,
     pub(crate) removed: Vec<i64>,
     pub(crate) added: Vec<Encoded>,
+    /// Points that went into roll-ups alone, because the readings around them have gone.
+    pub(crate) rolled_up: u64,
 }
 
 impl Follower {
-    /// Writes the whole tail and the applied offset. Nothing has changed when it fails.
+    /// Writes the whole tail and the applied offset. Nothing has changed when it fails; what
+    /// is damaged is set aside.
     pub(crate) fn flush(&mut self) -> Result<(), HistorianError> {
+        self.past_damage(Self::flush_once)
+    }
+
+    fn flush_once(&mut self) -> Result<(), HistorianError> {
         let applied = self.inner.applied();
         let mut changes = Vec::new();
         {
@@ -65,6 +76,7 @@ impl Follower {
             series: number,
             removed: Vec::new(),
             added: Vec::new(),
+            rolled_up: 0,
         };
         let mut rest = series.tail.as_slice();
         while let Some(&first) = rest.times.first() {
@@ -77,14 +89,49 @@ impl Follower {
             encode_pieces(number, before, encoder, &mut change.added);
             let (inside, after) = from.split_before(chunk.t_max.saturating_add(1));
             if !inside.is_empty() {
-                let stored = self.load(chunk.id)?;
-                let merged = Points::merged(stored.as_slice(), inside);
-                encode_pieces(number, merged.as_slice(), encoder, &mut change.added);
+                if chunk.has_readings() {
+                    let stored = self.load(chunk.id)?;
+                    let merged = Points::merged(stored.as_slice(), inside);
+                    encode_pieces(number, merged.as_slice(), encoder, &mut change.added);
+                } else {
+                    change.added.push(self.roll_into(number, chunk, inside)?);
+                    change.rolled_up += inside.len() as u64;
+                }
                 change.removed.push(chunk.id);
             }
             rest = after;
         }
         Ok(change)
+    }
+
+    /// A chunk of roll-ups with late points in them. Whether one of these points has been
+    /// there before cannot be told any more.
+    fn roll_into(
+        &self,
+        number: u32,
+        chunk: &Chunk,
+        late: Slice<'_>,
+    ) -> Result<Encoded, HistorianError> {
+        let mut roll_ups = Vec::new();
+        for tier in Tier::ROLL_UPS
+            .into_iter()
+            .filter(|tier| chunk.tiers.has(*tier))
+        {
+            let stored = self.load_rows(chunk.id, tier)?;
+            let rows = rollup::merged(&stored, &rollup::of_points(late, tier));
+            roll_ups.push((tier, rollup::encode(&rows, tier)));
+        }
+        Ok(Encoded {
+            series: number,
+            t_min: chunk.t_min,
+            t_max: chunk.t_max,
+            count: chunk.count.saturating_add(late.len() as u32),
+            last_value: chunk.last_value,
+            codec: GONE,
+            times: Vec::new(),
+            values: Vec::new(),
+            roll_ups,
+        })
     }
 }
 
@@ -145,6 +192,7 @@ pub(crate) fn commit(
         let flushed = std::mem::take(&mut series.tail);
         series.replace(&change.removed, added);
         state.tail_points -= flushed.len();
+        inner.count.fetch_sub(change.rolled_up, Ordering::AcqRel);
     }
     Ok(())
 }

@@ -89,7 +89,8 @@ impl Store {
     /// saves its position. Only one run may be active for a store.
     ///
     /// # Errors
-    /// What will not pass by itself, such as a damaged record or chunk. A full disk is waited out.
+    /// What will not pass by itself, such as a damaged record of the journal. A full disk is
+    /// waited out; a damaged chunk is set aside.
     pub async fn run(
         self,
         journal: Journal,
@@ -184,12 +185,9 @@ impl Task {
         if Instant::now() < self.next_retain {
             return Ok(());
         }
-        if let Some(retention) = self.store.0.config.retention {
+        if !self.store.0.config.retention.keeps_all() {
             let now = self.store.0.now();
-            step(&mut self.follower, move |follower| {
-                follower.retain(now, retention)
-            })
-            .await?;
+            step(&mut self.follower, move |follower| follower.retain(now)).await?;
         }
         self.next_retain = Instant::now() + RETAIN_EVERY;
         Ok(())

@@ -19,44 +19,72 @@
 //! * **Compaction.** Each flush adds one small chunk a series. Sixteen neighbours of a size class
 //!   (below 16, 256, 4,096 and 16,384 points) are merged into one, so a reading is rewritten a few
 //!   times at most and a series keeps some dozens of chunks beside its full ones.
-//! * **Retention.** A chunk goes when its newest reading is older than the retention *and* it was
-//!   stored that long ago; recordings of the past that are replayed today stay for the whole
-//!   retention. Readings dated in the future are judged by when they were stored. A chunk spans
-//!   at most about a month, which is how much longer than asked its oldest readings may stay.
-//! * **Memory.** Some 48 bytes a chunk and 16 bytes a point of the tail, which is bounded.
+//! * **Roll-ups** of a minute, an hour and a day (count, least, greatest, sum, first, last) belong
+//!   to a chunk and are written with it in one transaction, so they are exact whatever happens:
+//!   late points rewrite the chunk and its rows with it. Beside the readings a roll-up is kept only
+//!   where a row stands for 256 of them, which is where a query gains by it; the others are made
+//!   when the readings go. [`Grid`] says which parts a query answers and why they are exact.
+//! * **Retention** goes by tier and signal. A chunk has outlived a tier when its newest reading is
+//!   older than the tier is kept *and* it was stored that long ago; recordings of the past that are
+//!   replayed today stay for the whole retention. Readings dated in the future are judged by when
+//!   they were stored. A chunk leaves as its next coarser tier, until the last has been outlived.
+//!   A chunk spans at most about a month, which is how much longer than asked its oldest readings
+//!   may stay. A point that comes for a time whose readings have gone is added to the roll-ups.
+//! * **Damage.** A chunk that cannot be read when a late point, a merge or retention needs it is set
+//!   aside with its bytes, counted and listed; the rest goes on. Queries name it until then.
+//! * **Memory.** Some 56 bytes a chunk and 16 bytes a point of the tail, which is bounded.
 //!
 //! One task ([`Store::run`]) changes points; findings are written by whoever has them.
 
 mod apply;
 mod chunk;
+mod columns;
 mod compact;
+mod config;
+mod damage;
 mod disk;
 mod findings;
 mod flush;
 mod follow;
 #[cfg(test)]
+mod fuzz_tests;
+mod grid;
+mod late;
+#[cfg(test)]
 mod model_tests;
 mod query;
+mod read_only;
+mod retain;
+mod rollup;
+mod series;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tier;
+#[cfg(test)]
+mod tier_tests;
+mod waveforms;
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicU64, Ordering},
 };
 
 use rusqlite::Connection;
 use telemetry::{Clock, DeviceId, Offset, SignalName, SystemClock, Timestamp};
 
+pub(crate) use self::chunk::GONE;
+pub use self::read_only::StoreReader;
 use self::state::State;
 pub use self::{
+    config::{Retention, SignalRetention, StoreConfig},
+    damage::DamagedChunk,
     findings::{FindingKind, FindingQuery},
-    query::{Bucket, Sample},
+    grid::{Bucket, Grid},
+    late::{LateQuery, LateReadings},
+    query::Sample,
+    tier::Tier,
+    waveforms::{WaveformInfo, WaveformQuery},
 };
 use crate::{
     error::HistorianError,
@@ -66,32 +94,6 @@ use crate::{
 
 /// The name under which the store reads the journal.
 const READER: &str = "historian";
-
-/// How the store is kept. [`StoreConfig::at`] gives the defaults.
-#[derive(Debug, Clone)]
-pub struct StoreConfig {
-    /// The database file; its folder must exist.
-    pub path: PathBuf,
-    /// How long readings and findings stay. None: for ever.
-    pub retention: Option<Duration>,
-    /// How often the tail is written to chunks. After a crash at most this much of the journal
-    /// is read again; shorter means more, smaller chunks to merge later.
-    pub flush_interval: Duration,
-    /// Points in memory at which the tail is written to chunks at once: 16 bytes each.
-    pub max_tail_points: usize,
-}
-
-impl StoreConfig {
-    /// The defaults for a file: no retention, a flush a minute or every four million points (64 MB).
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            retention: None,
-            flush_interval: Duration::from_mins(1),
-            max_tail_points: 4_000_000,
-        }
-    }
-}
 
 /// One signal of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,9 +111,9 @@ pub struct SeriesInfo {
     pub device: DeviceId,
     /// What was measured.
     pub signal: SignalName,
-    /// The number of readings.
+    /// The number of readings; those of which only roll-ups are left are not counted.
     pub count: u64,
-    /// The earliest event time.
+    /// The earliest event time, roll-ups included.
     pub first_at: Timestamp,
     /// The latest event time.
     pub last_at: Timestamp,
@@ -202,14 +204,26 @@ impl Store {
         })))
     }
 
-    /// Every series with at least one reading, of one device or of all, by device and signal.
+    /// Every series with at least one reading or roll-up, of one device or of all, by device
+    /// and signal.
     pub fn series(&self, device: Option<&DeviceId>) -> Vec<SeriesInfo> {
         self.0.state().infos(device)
     }
 
-    /// The number of distinct readings stored.
+    /// The number of distinct readings stored; those of which only roll-ups are left have gone.
     pub fn reading_count(&self) -> u64 {
         self.0.count.load(Ordering::Acquire)
+    }
+
+    /// The latest reading of each of these series, in their order; none where there is no
+    /// reading. It is answered from memory.
+    pub fn last(&self, series: &[SeriesKey]) -> Vec<Option<Sample>> {
+        let state = self.0.state();
+        let last = |key: &SeriesKey| {
+            let number = state.find(&key.device, &key.signal)?;
+            state.series[number as usize].last()
+        };
+        series.iter().map(last).collect()
     }
 
     /// The journal offset up to which readings are visible to queries.

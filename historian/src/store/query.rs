@@ -9,11 +9,12 @@ use super::{
     Inner, SeriesKey, Store,
     chunk::{Points, Slice},
     disk,
+    grid::{Bucket, Grid},
+    rollup::{self, Row},
+    state::Chunk,
+    tier::Tier,
 };
 use crate::error::HistorianError;
-
-/// The most buckets in one answer; no screen has more columns.
-const MAX_BUCKETS: u32 = 10_000;
 
 /// How often a query starts again when chunks were merged while it read them.
 const MAX_ATTEMPTS: u32 = 100;
@@ -30,27 +31,6 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// The readings of one part of a time range.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bucket {
-    /// Where the part begins.
-    pub from: Timestamp,
-    /// Where it ends; readings at this time belong to the next.
-    pub to: Timestamp,
-    /// The number of readings, never zero.
-    pub count: u64,
-    /// The smallest value.
-    pub min: f64,
-    /// The largest value.
-    pub max: f64,
-    /// The arithmetic mean.
-    pub mean: f64,
-    /// The value at the earliest time.
-    pub first: f64,
-    /// The value at the latest time.
-    pub last: f64,
-}
-
 impl Store {
     /// The readings of a series with `from <= at < to`, in order of time, at most `limit`.
     pub async fn range(
@@ -65,8 +45,12 @@ impl Store {
             from: from.as_micros(),
             to: to.as_micros(),
             tail_limit: limit,
+            grid: None,
         };
-        self.run_query(query, Vec::new, move |samples: &mut Vec<Sample>, run| {
+        self.run_query(query, Vec::new, move |samples: &mut Vec<Sample>, piece| {
+            let Piece::Points(run) = piece else {
+                return ControlFlow::Continue(());
+            };
             let points = run.times.iter().zip(run.values);
             let left = limit - samples.len();
             samples.extend(points.take(left).map(|(&at, &value)| Sample {
@@ -82,9 +66,13 @@ impl Store {
         .await
     }
 
-    /// The readings of a series in `count` equal parts of `[from, to)`, empty parts left out.
-    /// `Timestamp::MIN` and `MAX` stand for the first and the last reading. The width is
-    /// rounded up to whole microseconds; `count` is kept within 1 and 10,000.
+    /// The readings of a series in at most `count` parts of `[from, to)`, empty parts left out.
+    /// `Timestamp::MIN` and `MAX` stand for the first and the last reading; `count` is kept
+    /// within 1 and 10,000. [`Grid`] says where the parts lie.
+    ///
+    /// Where readings are stored, the answer is exact. Where only roll-ups are left, it is exact
+    /// for parts that are no narrower than a row of them, `from` and `to` rounded up to rows;
+    /// a row that is wider than a part is shown whole in the part where it begins.
     pub async fn buckets(
         &self,
         series: &SeriesKey,
@@ -92,38 +80,40 @@ impl Store {
         to: Timestamp,
         count: u32,
     ) -> Result<Vec<Bucket>, HistorianError> {
-        let (mut from, mut to) = (from.as_micros(), to.as_micros());
-        if from == i64::MIN || to == i64::MAX {
+        let (mut from, mut to) = (from, to);
+        if from == Timestamp::MIN || to == Timestamp::MAX {
             let Some((first, last)) = self.0.extent(series) else {
                 return Ok(Vec::new());
             };
-            if from == i64::MIN {
-                from = first;
+            if from == Timestamp::MIN {
+                from = Timestamp::from_micros(first);
             }
-            if to == i64::MAX {
-                to = last.saturating_add(1);
+            if to == Timestamp::MAX {
+                to = Timestamp::from_micros(last.saturating_add(1));
             }
         }
-        if from >= to {
+        let Some(grid) = Grid::new(from, to, count) else {
             return Ok(Vec::new());
-        }
-        let grid = Grid::new(from, to, count);
+        };
         let query = Query {
             key: series.clone(),
-            from,
-            to,
+            from: from.as_micros(),
+            to: to.as_micros(),
             tail_limit: usize::MAX,
+            grid: Some(grid),
         };
-        let buckets = self
-            .run_query(query, Vec::new, move |buckets: &mut Vec<Bucket>, run| {
-                grid.add(buckets, run);
-                ControlFlow::Continue(())
-            })
-            .await?;
+        let add = move |buckets: &mut Vec<Bucket>, piece: Piece<'_>| {
+            match piece {
+                Piece::Points(run) => grid.add_points(buckets, run),
+                Piece::Rows(rows) => grid.add_rows(buckets, rows),
+            }
+            ControlFlow::Continue(())
+        };
+        let buckets = self.run_query(query, Vec::new, add).await?;
         Ok(buckets.into_iter().map(Bucket::finished).collect())
     }
 
-    /// Feeds the runs of a query to `add`, from the start again whenever a chunk has gone.
+    /// Feeds the pieces of a query to `add`, from the start again whenever a chunk has gone.
     async fn run_query<T, F>(
         &self,
         query: Query,
@@ -132,7 +122,7 @@ impl Store {
     ) -> Result<T, HistorianError>
     where
         T: Send + 'static,
-        F: FnMut(&mut T, Slice<'_>) -> ControlFlow<()> + Send + 'static,
+        F: FnMut(&mut T, Piece<'_>) -> ControlFlow<()> + Send + 'static,
     {
         let inner = self.0.clone();
         self.0
@@ -140,7 +130,7 @@ impl Store {
             .run(move |connection| {
                 for _ in 0..MAX_ATTEMPTS {
                     let mut answer = start();
-                    if inner.walk(connection, &query, |run| add(&mut answer, run))? {
+                    if inner.walk(connection, &query, |piece| add(&mut answer, piece))? {
                         return Ok(answer);
                     }
                     std::thread::sleep(RETRY_AFTER);
@@ -157,6 +147,47 @@ struct Query {
     to: i64,
     /// Points of the tail that can matter.
     tail_limit: usize,
+    /// The parts asked for; none for the readings themselves.
+    grid: Option<Grid>,
+}
+
+/// What a series consists of in some span, in order of time.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Points(Slice<'a>),
+    Rows(&'a [Row]),
+}
+
+/// What was read of a chunk.
+enum Stored {
+    Points(Points),
+    Rows(Tier, Vec<Row>),
+    /// Only roll-ups are left, and readings were asked for.
+    Nothing,
+}
+
+impl Query {
+    /// Whether rows of a tier tell everything about a chunk: none of them lies across an edge
+    /// between parts, or across an end of the range where the chunk does.
+    fn is_exact(&self, chunk: &Chunk, tier: Tier) -> bool {
+        let aligned = |edge: i64| edge.rem_euclid(tier.step()) == 0;
+        self.grid.is_some_and(|grid| grid.fits(tier))
+            && (chunk.t_min >= self.from || aligned(self.from))
+            && (chunk.t_max < self.to || aligned(self.to))
+    }
+
+    /// The tier to read of a chunk: the coarsest that is exact, else the finest there is.
+    fn tier(&self, chunk: &Chunk) -> Option<Tier> {
+        if self.grid.is_none() {
+            return chunk.has_readings().then_some(Tier::Raw);
+        }
+        let exact = |tier: &Tier| self.is_exact(chunk, *tier);
+        chunk
+            .tiers
+            .coarsest_first()
+            .find(exact)
+            .or_else(|| chunk.tiers.finest())
+    }
 }
 
 impl Inner {
@@ -174,111 +205,102 @@ impl Inner {
         ))
     }
 
-    /// Calls `visit` with the points of a query in order of time, run by run. Says no when a
-    /// chunk went away meanwhile; what was visited is then worth nothing.
+    /// The chunks and the points of the tail that a query is about, as they are now.
+    fn matching(&self, query: &Query) -> (Vec<Chunk>, Points) {
+        let state = self.state();
+        let mut tail = Points::default();
+        let Some(number) = state.find(&query.key.device, &query.key.signal) else {
+            return (Vec::new(), tail);
+        };
+        let series = &state.series[number as usize];
+        let first = series
+            .chunks
+            .partition_point(|chunk| chunk.t_max < query.from);
+        let last = series
+            .chunks
+            .partition_point(|chunk| chunk.t_min < query.to);
+        let chunks = series.chunks.get(first..last).unwrap_or(&[]).to_vec();
+        let wanted = series.tail.as_slice().between(query.from, query.to);
+        tail.extend(wanted.split_at(wanted.len().min(query.tail_limit)).0);
+        (chunks, tail)
+    }
+
+    /// Calls `visit` with what a query is about in order of time, piece by piece. Says no when
+    /// a chunk went away meanwhile; what was visited is then worth nothing.
     fn walk(
         &self,
         connection: &Connection,
         query: &Query,
-        mut visit: impl FnMut(Slice<'_>) -> ControlFlow<()>,
+        mut visit: impl FnMut(Piece<'_>) -> ControlFlow<()>,
     ) -> Result<bool, HistorianError> {
-        let (chunks, tail) = {
-            let state = self.state();
-            let Some(number) = state.find(&query.key.device, &query.key.signal) else {
-                return Ok(true);
-            };
-            let series = &state.series[number as usize];
-            let first = series
-                .chunks
-                .partition_point(|chunk| chunk.t_max < query.from);
-            let last = series
-                .chunks
-                .partition_point(|chunk| chunk.t_min < query.to);
-            let chunks = series.chunks.get(first..last).unwrap_or(&[]).to_vec();
-            let wanted = series.tail.as_slice().between(query.from, query.to);
-            let wanted = wanted.split_at(wanted.len().min(query.tail_limit)).0;
-            let mut tail = Points::default();
-            tail.extend(wanted);
-            (chunks, tail)
-        };
+        let (chunks, tail) = self.matching(query);
         let mut tail = tail.as_slice();
         for chunk in chunks {
             let (before, from) = tail.split_before(chunk.t_min);
-            if !before.is_empty() && visit(before).is_break() {
+            if !before.is_empty() && visit(Piece::Points(before)).is_break() {
                 return Ok(true);
             }
-            let Some(points) = disk::points(connection, chunk.id)? else {
+            let (inside, after) = from.split_before(chunk.t_max.saturating_add(1));
+            let Some(stored) = read(connection, query, &chunk, inside.is_empty())? else {
                 return Ok(false);
             };
-            let stored = points.as_slice().between(query.from, query.to);
-            let (inside, after) = from.split_before(chunk.t_max.saturating_add(1));
-            let flow = if inside.is_empty() {
-                visit(stored)
-            } else {
-                visit(Points::merged(stored, inside).as_slice())
-            };
-            if flow.is_break() {
+            if visit_stored(query, stored, inside, &mut visit).is_break() {
                 return Ok(true);
             }
             tail = after;
         }
-        let _ = visit(tail);
+        let _ = visit(Piece::Points(tail));
         Ok(true)
     }
 }
 
-/// Equal parts of a time range. Arithmetic in 128 bits: a range may span all of time.
-#[derive(Debug, Clone, Copy)]
-struct Grid {
-    from: i128,
-    to: i128,
-    width: i128,
+/// Reads what a query needs of a chunk; none when it has gone. Points of the tail that lie
+/// inside its span have to be merged with its readings, as long as there are any.
+fn read(
+    connection: &Connection,
+    query: &Query,
+    chunk: &Chunk,
+    alone: bool,
+) -> Result<Option<Stored>, HistorianError> {
+    let tier = match query.tier(chunk) {
+        Some(_) if !alone && chunk.has_readings() => Tier::Raw,
+        Some(tier) => tier,
+        None => return Ok(Some(Stored::Nothing)),
+    };
+    if tier == Tier::Raw {
+        return Ok(disk::points(connection, chunk.id)?.map(Stored::Points));
+    }
+    match disk::roll_up(connection, chunk.id, tier) {
+        Err(HistorianError::Corrupt { id, reason, .. }) if chunk.has_readings() => {
+            tracing::error!(id, %reason, "a roll-up is damaged; the readings are read instead");
+            Ok(disk::points(connection, chunk.id)?.map(Stored::Points))
+        }
+        rows => Ok(rows?.map(|rows| Stored::Rows(tier, rows))),
+    }
 }
 
-impl Grid {
-    fn new(from: i64, to: i64, count: u32) -> Self {
-        let (from, to) = (i128::from(from), i128::from(to));
-        let count = i128::from(count.clamp(1, MAX_BUCKETS));
-        Self {
-            from,
-            to,
-            width: ((to - from) + count - 1) / count,
-        }
-    }
-
-    /// Adds sorted points, later than those added before. `mean` holds the sum until the end.
-    fn add(&self, buckets: &mut Vec<Bucket>, run: Slice<'_>) {
-        for (&at, &value) in run.times.iter().zip(run.values) {
-            match buckets.last_mut() {
-                Some(bucket) if at < bucket.to.as_micros() => {
-                    bucket.count += 1;
-                    bucket.min = bucket.min.min(value);
-                    bucket.max = bucket.max.max(value);
-                    bucket.mean += value;
-                    bucket.last = value;
-                }
-                _ => {
-                    let start = self.from + (i128::from(at) - self.from) / self.width * self.width;
-                    let end = (start + self.width).min(self.to);
-                    buckets.push(Bucket {
-                        from: Timestamp::from_micros(start as i64),
-                        to: Timestamp::from_micros(end as i64),
-                        count: 1,
-                        min: value,
-                        max: value,
-                        mean: value,
-                        first: value,
-                        last: value,
-                    });
-                }
+fn visit_stored(
+    query: &Query,
+    stored: Stored,
+    inside: Slice<'_>,
+    visit: &mut impl FnMut(Piece<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    match stored {
+        Stored::Points(points) => {
+            let stored = points.as_slice().between(query.from, query.to);
+            if inside.is_empty() {
+                visit(Piece::Points(stored))
+            } else {
+                visit(Piece::Points(Points::merged(stored, inside).as_slice()))
             }
         }
-    }
-}
-
-impl Bucket {
-    fn finished(mut self) -> Self {
-        self.mean /= self.count as f64;
-        self
+        Stored::Rows(tier, mut rows) => {
+            if !inside.is_empty() {
+                rows = rollup::merged(&rows, &rollup::of_points(inside, tier));
+            }
+            rows.retain(|row| row.start >= query.from && row.start < query.to);
+            visit(Piece::Rows(&rows))
+        }
+        Stored::Nothing => visit(Piece::Points(inside)),
     }
 }

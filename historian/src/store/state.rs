@@ -5,7 +5,9 @@ use telemetry::{DeviceId, SignalName, Timestamp};
 
 use super::{
     SeriesInfo, SeriesKey,
-    chunk::{Encoded, Points, Slice},
+    chunk::{Encoded, GONE, Points, Slice},
+    query::Sample,
+    tier::{Tier, Tiers},
 };
 
 /// A stored chunk, without its points.
@@ -18,17 +20,41 @@ pub(crate) struct Chunk {
     /// When the newest of its points was stored.
     pub(crate) stored_at: i64,
     pub(crate) last_value: f64,
+    /// What there is of it: readings, roll-ups, or both.
+    pub(crate) tiers: Tiers,
 }
 
 impl Chunk {
     pub(crate) fn of(encoded: &Encoded, id: i64, stored_at: i64) -> Self {
+        let mut tiers = match encoded.codec {
+            GONE => Tiers::default(),
+            _ => Tiers::RAW,
+        };
+        for (tier, _) in &encoded.roll_ups {
+            tiers = tiers.with(*tier);
+        }
         Self {
+            tiers,
             id,
             t_min: encoded.t_min,
             t_max: encoded.t_max,
             count: encoded.count,
             stored_at,
             last_value: encoded.last_value,
+        }
+    }
+
+    /// Whether its readings are there.
+    pub(crate) fn has_readings(&self) -> bool {
+        self.tiers.has(Tier::Raw)
+    }
+
+    /// The number of its readings that are there.
+    pub(crate) fn readings(&self) -> u64 {
+        if self.has_readings() {
+            u64::from(self.count)
+        } else {
+            0
         }
     }
 }
@@ -99,31 +125,34 @@ impl Series {
         self.last_at = stored.max(self.tail.times.last().copied());
     }
 
+    /// The latest reading.
+    pub(crate) fn last(&self) -> Option<Sample> {
+        let stored = self.chunks.last();
+        let stored = stored.map(|chunk| (chunk.t_max, chunk.last_value));
+        let times = self.tail.times.last().copied();
+        let tail = times.zip(self.tail.values.last().copied());
+        let latest = [stored, tail].into_iter().flatten();
+        let (at, value) = latest.max_by_key(|&(at, _)| at)?;
+        Some(Sample {
+            at: Timestamp::from_micros(at),
+            value,
+        })
+    }
+
     fn info(&self) -> Option<SeriesInfo> {
-        let stored: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.count)).sum();
+        let stored: u64 = self.chunks.iter().map(Chunk::readings).sum();
         let firsts = [
             self.chunks.first().map(|chunk| chunk.t_min),
             self.tail.times.first().copied(),
         ];
-        let last_stored = self
-            .chunks
-            .last()
-            .map(|chunk| (chunk.t_max, chunk.last_value));
-        let last_tail = self
-            .tail
-            .times
-            .last()
-            .copied()
-            .zip(self.tail.values.last().copied());
-        let lasts = [last_stored, last_tail];
-        let (last_at, last_value) = lasts.into_iter().flatten().max_by_key(|&(at, _)| at)?;
+        let last = self.last()?;
         Some(SeriesInfo {
             device: self.key.device.clone(),
             signal: self.key.signal.clone(),
             count: stored + self.tail.len() as u64,
             first_at: Timestamp::from_micros(firsts.into_iter().flatten().min()?),
-            last_at: Timestamp::from_micros(last_at),
-            last_value,
+            last_at: last.at,
+            last_value: last.value,
         })
     }
 }
@@ -156,7 +185,7 @@ impl State {
 
     pub(crate) fn chunk_points(&self) -> u64 {
         let chunks = self.series.iter().flat_map(|series| &series.chunks);
-        chunks.map(|chunk| u64::from(chunk.count)).sum()
+        chunks.map(Chunk::readings).sum()
     }
 
     pub(crate) fn infos(&self, device: Option<&DeviceId>) -> Vec<SeriesInfo> {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{FindingKind, FindingQuery, SeriesKey, Store, StoreConfig};
+use super::{FindingKind, FindingQuery, Retention, SeriesKey, Store, StoreConfig};
 use crate::{
     error::HistorianError,
     journal::{Journal, JournalConfig},
@@ -20,16 +20,16 @@ use crate::{
 const DAY: Duration = Duration::from_hours(24);
 
 /// A journal and a store that follows it, in one folder.
-struct House {
+pub(super) struct House {
     folder: TempDir,
-    journal: Journal,
-    store: Store,
+    pub(super) journal: Journal,
+    pub(super) store: Store,
     shutdown: CancellationToken,
     run: JoinHandle<Result<(), HistorianError>>,
 }
 
 impl House {
-    async fn open(
+    pub(super) async fn open(
         folder: TempDir,
         clock: &ManualClock,
         change: impl FnOnce(&mut StoreConfig),
@@ -51,12 +51,12 @@ impl House {
         }
     }
 
-    async fn append(&self, device: &str, rows: impl IntoIterator<Item = (i64, f64)>) {
+    pub(super) async fn append(&self, device: &str, rows: impl IntoIterator<Item = (i64, f64)>) {
         self.journal.append(record(device, rows)).await.unwrap();
     }
 
     /// Waits until everything appended is visible.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         let committed = *self.journal.committed().borrow();
         while self.store.applied() < committed {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -64,7 +64,7 @@ impl House {
     }
 
     /// The orderly way out.
-    async fn close(self) -> TempDir {
+    pub(super) async fn close(self) -> TempDir {
         self.shutdown.cancel();
         self.run.await.unwrap().unwrap();
         self.journal.close().await.unwrap();
@@ -72,14 +72,14 @@ impl House {
     }
 
     /// The tail is lost, as in a crash.
-    async fn crash(self) -> TempDir {
+    pub(super) async fn crash(self) -> TempDir {
         self.run.abort();
         let _ = self.run.await;
         self.journal.close().await.unwrap();
         self.folder
     }
 
-    async fn seconds(&self, device: &str) -> Vec<i64> {
+    pub(super) async fn seconds(&self, device: &str) -> Vec<i64> {
         let key = key(device);
         let all = self
             .store
@@ -106,18 +106,18 @@ fn record(device: &str, rows: impl IntoIterator<Item = (i64, f64)>) -> JournalRe
     }
 }
 
-fn key(device: &str) -> SeriesKey {
+pub(super) fn key(device: &str) -> SeriesKey {
     SeriesKey {
         device: DeviceId::new(device).unwrap(),
         signal: SignalName::new("x").unwrap(),
     }
 }
 
-fn clock() -> ManualClock {
+pub(super) fn clock() -> ManualClock {
     ManualClock::at(Timestamp::from_secs(1_800_000_000))
 }
 
-fn ramp(seconds: std::ops::Range<i64>) -> impl Iterator<Item = (i64, f64)> {
+pub(super) fn ramp(seconds: std::ops::Range<i64>) -> impl Iterator<Item = (i64, f64)> {
     seconds.map(|second| (second, second as f64))
 }
 
@@ -266,7 +266,7 @@ async fn open_ended_buckets_span_the_readings() {
 async fn retention_drops_what_was_measured_and_stored_long_ago() {
     let clock = clock();
     let now = clock.now().as_micros() / 1_000_000;
-    let keep = |config: &mut StoreConfig| config.retention = Some(100 * DAY);
+    let keep = |config: &mut StoreConfig| config.retention = Retention::all(100 * DAY);
     let house = House::open(TempDir::new().unwrap(), &clock, keep).await;
     house.append("live", ramp(now - 10..now)).await;
     house

@@ -1,0 +1,7 @@
+data = from(bucket: "conformance") |> range(start: time(v: 1767225780000000000), stop: time(v: 1767225860000000000)) |> filter(fn: (r) => r._measurement == "reading" and r.device == "pump-1" and r._field == "temperature_c") |> keep(columns: ["_start", "_stop", "_time", "_value"])
+data |> aggregateWindow(every: 10000000us, offset: 0us, fn: count, timeSrc: "_start", createEmpty: false) |> yield(name: "count")
+data |> aggregateWindow(every: 10000000us, offset: 0us, fn: min, timeSrc: "_start", createEmpty: false) |> yield(name: "min")
+data |> aggregateWindow(every: 10000000us, offset: 0us, fn: max, timeSrc: "_start", createEmpty: false) |> yield(name: "max")
+data |> aggregateWindow(every: 10000000us, offset: 0us, fn: mean, timeSrc: "_start", createEmpty: false) |> yield(name: "mean")
+data |> aggregateWindow(every: 10000000us, offset: 0us, fn: first, timeSrc: "_start", createEmpty: false) |> yield(name: "first")
+data |> aggregateWindow(every: 10000000us, offset: 0us, fn: last, timeSrc: "_start", createEmpty: false) |> yield(name: "last")

@@ -1,0 +1,1 @@
+from(bucket: "conformance") |> range(start: time(v: 1767225600000000000), stop: time(v: 1767225601000000000)) |> filter(fn: (r) => r._measurement == "reading" and r.device == "pump-2" and r._field == "flow, x=1") |> keep(columns: ["_time", "_value"]) |> sort(columns: ["_time"]) |> limit(n: 10)

@@ -1,0 +1,1 @@
+from(bucket: "conformance") |> range(start: time(v: -9223372036854774000), stop: time(v: 9223372036854774000)) |> filter(fn: (r) => r._measurement == "reading" and r.device == "pump-1" and r._field == "temperature_c") |> keep(columns: ["_time", "_value"]) |> sort(columns: ["_time"]) |> limit(n: 100)
