@@ -12,24 +12,38 @@
 //! | [`ledger`]     | customers, sites, assets, devices, engineers                       |
 //! | [`work_order`] | the work order, its log, its due date                              |
 //! | [`lifecycle`]  | `next(status, action)`: every legal step                           |
+//! | [`credential`] | tokens and certificates: who may publish in a device's name          |
+//! | [`signals`]    | what is declared about the signals of one device                  |
+//! | [`onboard`]    | devices by the hundred: one CSV, every error, all or nothing       |
 //! | [`store`]      | [`Service`]: the SQLite file, the device registry, the ports       |
 
+pub mod credential;
 mod error;
 pub mod ledger;
 pub mod lifecycle;
 pub mod names;
+pub mod onboard;
+pub mod signals;
 pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod work_order;
 
+pub use credential::{
+    Access, CertificateBinding, Credential, CredentialKind, IssuedToken, TokenSpec,
+};
 pub use error::ServiceError;
 pub use ledger::{
     Asset, AssetQuery, AssetUpdate, Customer, CustomerRef, Device, Engineer, NewAsset, NewCustomer,
     NewEngineer, NewSite, Registration, Site, SiteRef,
 };
 pub use lifecycle::{Action, Illegal, WorkOrderStatus};
-pub use names::{InvalidText, Name, Note, TimeZoneName};
+pub use names::{InvalidText, Name, Note, TimeZoneName, TopicPrefix};
+pub use onboard::{
+    Changed, Created, MAX_ONBOARD_BYTES, MAX_ONBOARD_ROWS, NewDevice, OnboardError, OnboardOptions,
+    OnboardReport,
+};
+pub use signals::{DeclaredBy, DeviceSignal, SignalView};
 pub use store::{Service, ServiceConfig};
 pub use work_order::{
     LogEntry, NewWorkOrder, OrderSignal, Step, WorkOrder, WorkOrderCounts, WorkOrderDetail,

@@ -11,6 +11,9 @@ const MAX_NOTE_CHARS: usize = 4_000;
 /// The longest time zone name in bytes; the longest in the IANA database has 32.
 const MAX_ZONE_BYTES: usize = 64;
 
+/// The longest topic prefix in bytes; longer than any plant's naming scheme.
+const MAX_TOPIC_PREFIX_BYTES: usize = 256;
+
 /// A text that breaks the rule for its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {text:?} is not valid: {rule}")]
@@ -95,6 +98,21 @@ text!(
     /// database of zones belongs to the browser, which converts times for people.
     TimeZoneName, "time zone", is_zone, "use an IANA name such as Asia/Shanghai or UTC"
 );
+
+text!(
+    /// What every topic of a gateway starts with, such as `telemetry/hall-3.`. It ends in a
+    /// separator, because `telemetry/hall-3` would cover hall-30 as well.
+    TopicPrefix, "topic prefix", is_topic_prefix,
+    "use 2 to 256 characters that end in / . _ or - and hold no + # spaces or control characters"
+);
+
+fn is_topic_prefix(text: &str) -> bool {
+    (2..=MAX_TOPIC_PREFIX_BYTES).contains(&text.len())
+        && text.ends_with(['/', '.', '_', '-'])
+        && !text
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '+' | '#'))
+}
 
 fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control)

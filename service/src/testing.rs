@@ -1,8 +1,9 @@
 //! Advisories as alerting hands them in, for the tests.
 
 use telemetry::{
-    Advisory, AssetId, CaseId, Contribution, DeviceId, Evidence, FailureMode, Prognosis, Severity,
-    SignalName, Statistics, Timestamp,
+    Advisory, AssetId, AssetModel, AssetModelId, CaseId, Contribution, DeviceId, Evidence,
+    FailureMode, Prognosis, Severity, SignalLimits, SignalName, SignalSpec, Statistics, Timestamp,
+    Unit,
 };
 
 /// Seconds into the plant's life.
@@ -69,5 +70,26 @@ pub(crate) fn prognosis(asset: &str, at: i64, rul_p10_s: f64) -> Prognosis {
         loss_per_day: 3.0,
         window_from: t(0),
         p_value: 0.01,
+    }
+}
+
+/// A model of one signal, `bearing_temperature_c` in °C from -50 to 200.
+pub(crate) fn pump_model() -> AssetModel {
+    AssetModel {
+        id: AssetModelId::new("pump").unwrap(),
+        name_en: "Pump".to_owned(),
+        name_zh: "泵".to_owned(),
+        signals: vec![SignalSpec {
+            name: SignalName::new("bearing_temperature_c").unwrap(),
+            unit: Unit::Celsius,
+            label_en: "Bearing temperature".to_owned(),
+            label_zh: "轴承温度".to_owned(),
+            limits: SignalLimits {
+                min: Some(-50.0),
+                max: Some(200.0),
+                ..SignalLimits::default()
+            },
+        }],
+        failure_modes: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 use telemetry::{AssetId, AssetModelId, CustomerId, DeviceId, SiteId};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Asset, AssetQuery, AssetUpdate, Customer, Device, Name, NewAsset, Registration, ServiceError,
-    Site, TimeZoneName, ledger::DEFAULT_ID,
+    Site, TimeZoneName, ledger::DEFAULT_ID, onboard::KnownAsset,
 };
 
 /// Devices on one asset: far more than one machine carries, few enough for one transaction.
@@ -77,7 +77,7 @@ impl Service {
             }
         }
         commit(tx, doing).await?;
-        self.inner.registry.put(assigned);
+        self.inner.registry.assign(assigned);
         Ok(created)
     }
 
@@ -263,7 +263,7 @@ impl Service {
         Ok(inserted.rows_affected() > 0)
     }
 
-    async fn ensure_default_site(
+    pub(super) async fn ensure_default_site(
         &self,
         connection: &mut SqliteConnection,
     ) -> Result<SiteId, ServiceError> {
@@ -366,33 +366,19 @@ impl Service {
             let assignment = (asset.id.clone(), asset.model.clone());
             (device.clone(), Some(assignment))
         });
-        self.inner.registry.put(taken_off.chain(watching));
+        self.inner.registry.assign(taken_off.chain(watching));
     }
 }
 
-/// What every registered device watches.
-pub(super) async fn assignments(
-    pool: &SqlitePool,
-) -> Result<HashMap<DeviceId, Assignment>, ServiceError> {
-    let doing = "reading the device registry";
-    let found = sqlx::query(
-        "SELECT d.id, d.asset, a.model FROM devices d LEFT JOIN assets a ON a.id = d.asset",
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(failed(doing))?;
-    let mut devices = HashMap::with_capacity(found.len());
-    for row in found {
-        let device: &str = row.try_get("id").map_err(failed(doing))?;
-        let asset: Option<&str> = row.try_get("asset").map_err(failed(doing))?;
-        let model: Option<&str> = row.try_get("model").map_err(failed(doing))?;
-        let assignment = match (asset, model) {
-            (Some(asset), Some(model)) => Some((AssetId::new(asset)?, AssetModelId::new(model)?)),
-            _ => None,
-        };
-        devices.insert(DeviceId::new(device)?, assignment);
-    }
-    Ok(devices)
+/// Every asset as onboarding asks for it.
+pub(super) async fn all(
+    connection: &mut SqliteConnection,
+) -> Result<HashMap<AssetId, KnownAsset>, ServiceError> {
+    let found = sqlx::query("SELECT id, name, model, site FROM assets")
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading the assets"))?;
+    found.iter().map(rows::known_asset).collect()
 }
 
 async fn find_asset(

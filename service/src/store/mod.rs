@@ -2,11 +2,15 @@
 //!
 //! Writes go through one connection and `BEGIN IMMEDIATE`, so that what a transaction read
 //! still holds when it writes: of two planners who act on the same order at once, the second
-//! meets the status that the first one left. Which device watches which asset is also kept in
-//! memory, because it is asked for every message; it is loaded at opening and changed after
-//! each commit that changes it, under the same lock.
+//! meets the status that the first one left. Which device watches which asset, what is declared
+//! about it and who may publish in its name is also kept in memory, because it is asked for
+//! every message; it is loaded at opening and changed after each commit that changes it, under
+//! the same lock.
 
 mod assets;
+mod credentials;
+mod devices;
+mod onboarding;
 mod order_reads;
 mod orders;
 mod people;
@@ -15,7 +19,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -23,14 +27,16 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use telemetry::{
-    Admission, Advisory, AdvisorySink, AssetId, AssetModelId, BoxFuture, Claim, Clock,
+    Admission, Advisory, AdvisorySink, AssetId, AssetModel, AssetModelId, BoxFuture, Claim, Clock,
     CredentialId, Denied, DeviceGate, DeviceId, DeviceRules, Grant, PortError, Timestamp,
     WorkOrderId,
 };
 use tokio::sync::Mutex;
 
 use self::registry::Registry;
-use crate::{Registration, ServiceError};
+use crate::{Access, Registration, ServiceError};
+
+pub(crate) use self::registry::{DeviceEntry, MAX_DEVICES};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -40,10 +46,14 @@ const READ_CONNECTIONS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the service system behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ServiceConfig {
     /// What happens to a device nobody has registered.
     pub registration: Registration,
+    /// What kinds of machines there are: they give devices their units and limits.
+    pub models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+    /// Whether somebody without a credential may publish.
+    pub access: Access,
 }
 
 /// The service system of one installation. Cheap to clone; all clones share one file and one writer.
@@ -55,7 +65,6 @@ pub struct Service {
 struct Inner {
     write: SqlitePool,
     read: SqlitePool,
-    registration: Registration,
     clock: Arc<dyn Clock>,
     registry: Registry,
     /// Held from the start of a transaction that changes devices or assets until the registry
@@ -66,7 +75,7 @@ struct Inner {
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service")
-            .field("registration", &self.inner.registration)
+            .field("registration", &self.registration())
             .finish_non_exhaustive()
     }
 }
@@ -107,12 +116,13 @@ impl Service {
             .connect_with(options.read_only(true))
             .await
             .map_err(failed("opening the file for reading"))?;
-        let registry = Registry::new(assets::assignments(&read).await?);
+        let registry = Registry::new(config.registration, config.access, config.models);
+        registry.put(devices::entries(&read).await?);
+        registry.put_credentials(credentials::all(&read).await?);
         Ok(Self {
             inner: Arc::new(Inner {
                 write,
                 read,
-                registration: config.registration,
                 clock,
                 registry,
                 registering: Mutex::new(()),
@@ -122,7 +132,7 @@ impl Service {
 
     /// What happens to a device nobody has registered.
     pub fn registration(&self) -> Registration {
-        self.inner.registration
+        self.inner.registry.registration()
     }
 
     /// The asset that a device watches and its model; none for an unknown device and for one
@@ -185,23 +195,24 @@ impl DeviceGate for Service {
     /// Registered devices may publish. Others may while registration is open and there is
     /// room for them.
     fn admit(&self, device: &DeviceId) -> Admission {
-        self.inner.registry.admit(device, self.inner.registration)
+        self.inner.registry.admit(device)
     }
 
-    fn rules(&self, _device: &DeviceId) -> Option<Arc<DeviceRules>> {
-        None
+    /// The signals of its asset's model with what is declared for the device itself on top.
+    fn rules(&self, device: &DeviceId) -> Option<Arc<DeviceRules>> {
+        self.inner.registry.rules(device)
     }
 
     fn generation(&self) -> u64 {
-        0
+        self.inner.registry.generation()
     }
 
-    fn authenticate(&self, _claim: &Claim<'_>) -> Result<Grant, Denied> {
-        Ok(Grant::ANYONE)
+    fn authenticate(&self, claim: &Claim<'_>) -> Result<Grant, Denied> {
+        self.inner.registry.authenticate(claim, self.now())
     }
 
-    fn is_valid(&self, _credential: CredentialId) -> bool {
-        false
+    fn is_valid(&self, credential: CredentialId) -> bool {
+        self.inner.registry.is_valid(credential)
     }
 }
 

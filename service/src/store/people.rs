@@ -144,6 +144,28 @@ impl Service {
     }
 }
 
+/// Every customer there is.
+pub(super) async fn all_customers(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Customer>, ServiceError> {
+    let found = sqlx::query("SELECT * FROM customers")
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading the customers"))?;
+    found.iter().map(rows::customer).collect()
+}
+
+/// Every site there is.
+pub(super) async fn all_sites(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Site>, ServiceError> {
+    let found = sqlx::query("SELECT * FROM sites")
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading the sites"))?;
+    found.iter().map(rows::site).collect()
+}
+
 pub(super) async fn insert_customer(
     connection: &mut SqliteConnection,
     customer: &Customer,

@@ -4,11 +4,16 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
-use telemetry::{DeviceId, Timestamp, WorkOrderClosed};
+use telemetry::{AssetId, CredentialId, DeviceId, SignalLimits, Timestamp, WorkOrderClosed};
 
+use super::{
+    credentials::quota,
+    registry::{DeviceEntry, StoredCredential},
+};
 use crate::{
-    Asset, Customer, CustomerRef, Device, Engineer, LogEntry, Note, ServiceError, Site, SiteRef,
-    WorkOrder, WorkOrderKind, WorkOrderStatus, work_order::order_id,
+    Asset, CredentialKind, Customer, CustomerRef, Device, DeviceSignal, Engineer, LogEntry, Note,
+    ServiceError, Site, SiteRef, WorkOrder, WorkOrderKind, WorkOrderStatus, onboard::KnownAsset,
+    work_order::order_id,
 };
 
 /// Reads the columns of one row.
@@ -46,6 +51,12 @@ impl<'a> Reader<'a> {
     fn maybe_word<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, ServiceError> {
         let text: Option<&str> = self.get(column)?;
         text.map(|text| text.parse().map_err(|_| self.unreadable(column, text)))
+            .transpose()
+    }
+
+    fn unit(&self, column: &'static str) -> Result<Option<telemetry::Unit>, ServiceError> {
+        let text: Option<&str> = self.get(column)?;
+        text.map(|text| telemetry::Unit::parse(text).map_err(|_| self.unreadable(column, text)))
             .transpose()
     }
 
@@ -125,6 +136,82 @@ pub(super) fn device(row: &SqliteRow) -> Result<Device, ServiceError> {
         asset: read.maybe_word("asset")?,
         registered_at: read.time("registered_at")?,
     })
+}
+
+/// What a row of `devices` declares, without the asset and the signals.
+pub(super) fn device_terms(row: &SqliteRow) -> Result<(DeviceId, DeviceEntry), ServiceError> {
+    let read = Reader {
+        row,
+        name: "a device",
+    };
+    let entry = DeviceEntry {
+        quota: quota(read.get("quota_messages")?, read.get("quota_bytes")?).unwrap_or_default(),
+        topic_prefix: read.maybe_word("topic_prefix")?,
+        ..DeviceEntry::default()
+    };
+    Ok((read.word("id")?, entry))
+}
+
+/// A row of `device_signals`.
+pub(super) fn device_signal(row: &SqliteRow) -> Result<(DeviceId, DeviceSignal), ServiceError> {
+    let read = Reader {
+        row,
+        name: "a declared signal",
+    };
+    let signal = DeviceSignal {
+        name: read.word("name")?,
+        signal: read.maybe_word("signal")?,
+        unit: read.unit("unit")?,
+        limits: SignalLimits {
+            min: read.get("min")?,
+            max: read.get("max")?,
+            max_rate_per_s: read.get("max_rate_per_s")?,
+            stuck_after_s: read.get("stuck_after_s")?,
+        },
+    };
+    Ok((read.word("device")?, signal))
+}
+
+/// A row of `device_credentials`.
+pub(super) fn credential(
+    row: &SqliteRow,
+    id: CredentialId,
+) -> Result<StoredCredential, ServiceError> {
+    let read = Reader {
+        row,
+        name: "a credential",
+    };
+    let hash: Option<Vec<u8>> = read.get("sha256")?;
+    let hash = hash
+        .map(|bytes| {
+            <[u8; 32]>::try_from(bytes).map_err(|_| read.unreadable("sha256", "of another length"))
+        })
+        .transpose()?;
+    Ok(StoredCredential {
+        id,
+        device: read.word("device")?,
+        kind: read.named("kind", CredentialKind::parse)?,
+        sha256: hash,
+        topic_prefix: read.maybe_word("topic_prefix")?,
+        quota: quota(read.get("quota_messages")?, read.get("quota_bytes")?),
+        created_at: read.time("created_at")?,
+        last_used_at: read.maybe_time("last_used_at")?,
+        revoked_at: read.maybe_time("revoked_at")?,
+    })
+}
+
+/// A row of `assets` alone.
+pub(super) fn known_asset(row: &SqliteRow) -> Result<(AssetId, KnownAsset), ServiceError> {
+    let read = Reader {
+        row,
+        name: "an asset",
+    };
+    let asset = KnownAsset {
+        name: read.word("name")?,
+        model: read.word("model")?,
+        site: Some(read.word("site")?),
+    };
+    Ok((read.word("id")?, asset))
 }
 
 /// A row of `assets` joined with its site, its customer and its devices as a JSON list.

@@ -1,3 +1,4 @@
+mod devices;
 mod ledger;
 mod orders;
 
@@ -35,7 +36,10 @@ impl Bench {
     }
 
     async fn open(&self, registration: Registration) -> Service {
-        let config = ServiceConfig { registration };
+        let config = ServiceConfig {
+            registration,
+            ..ServiceConfig::default()
+        };
         Service::open(&self.path, config, Arc::new(self.clock.clone()))
             .await
             .unwrap()
