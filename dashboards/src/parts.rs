@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use alerting::CaseDesk;
-use historian::{Journal, Store};
-use ingest::IngestStats;
+use historian::{InfluxMonitor, Journal, Store, TimeSeries};
+use ingest::{IngestStats, Intake};
 use service::Service;
 use telemetry::{AssetModel, AssetModelId, Clock, Timestamp};
 use tokio::sync::Notify;
@@ -17,8 +17,14 @@ use crate::{events::EventBus, fleet::FleetView};
 pub struct Parts {
     /// Dead letters, positions of readers, and whether anything can be committed.
     pub journal: Journal,
-    /// Readings and findings.
+    /// Findings, waveforms, and what the embedded store knows of each series.
     pub store: Store,
+    /// Where readings are read: the embedded store or InfluxDB.
+    pub readings: Arc<dyn TimeSeries>,
+    /// How writing to InfluxDB fares, where readings are written there too.
+    pub influx: Option<InfluxMonitor>,
+    /// Where readings that come over HTTP, and dead letters that are taken again, go in.
+    pub intake: Intake,
     /// Cases.
     pub cases: CaseDesk,
     /// Customers, assets and work orders.

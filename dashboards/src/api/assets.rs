@@ -1,11 +1,6 @@
 //! `/assets`: what is maintained and how it is.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri},
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::{AssetQuery, Name};
 use telemetry::{AssetId, AssetModelId, DeviceId, Evidence, SignalName, SiteId, Timestamp, Unit};
@@ -13,12 +8,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Shared,
-    extract::{Body, Id, Params},
-    page::{DEFAULT_LIMIT, MAX_LIMIT, Page, Window},
+    extract::{Body, Id},
+    list::{Listed, Listing, PageParams},
+    page::{Page, Window},
     problem::Problem,
     schema,
     summary::{self, AssetSummary, Composer, Facts},
-    table::{self, Cell},
+    table::Cell,
 };
 use crate::{
     labels::{self, Text},
@@ -31,7 +27,7 @@ const LEDGER_BATCH: u32 = 500;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AssetParams {
+pub(crate) struct AssetFilter {
     /// Only in this state.
     #[param(value_type = Option<AssetState>)]
     state: Option<AssetState>,
@@ -40,54 +36,33 @@ pub(crate) struct AssetParams {
     site: Option<SiteId>,
     /// Only with this text in id or name.
     q: Option<String>,
-    /// Most items of the page.
-    limit: Option<u32>,
-    /// Where the page continues: `next` of the page before.
-    cursor: Option<String>,
-    /// `json` or `csv`; the Accept header decides when it is missing.
-    format: Option<String>,
 }
 
 /// List assets by id.
-#[utoipa::path(get, path = "/assets", tag = "assets", params(AssetParams),
+#[utoipa::path(get, path = "/assets", tag = "assets", params(AssetFilter, PageParams),
     responses((status = 200, description = "A page of assets", content(
         (Page<AssetSummary> = "application/json"), (String = "text/csv"))),
         (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    Params(params): Params<AssetParams>,
-    uri: Uri,
-    headers: HeaderMap,
+    list: Listing<AssetFilter>,
 ) -> Result<Response, Problem> {
-    let csv = table::wants_csv(params.format.as_deref(), &headers)?;
-    let default = if csv { MAX_LIMIT } else { DEFAULT_LIMIT };
-    let window = Window::with_default(params.limit, params.cursor.as_deref(), default, MAX_LIMIT)?;
-    let page = page(&api, &params, &window).await?;
-    if !csv {
-        return Ok(Json(page).into_response());
-    }
-    let rows = page.items.into_iter().map(row);
-    Ok(table::respond(
-        "assets",
-        &COLUMNS,
-        rows,
-        page.next.as_deref(),
-        &uri,
-    ))
+    let page = page(&api, &list.filter, &list.window).await?;
+    Ok(list.answer(page))
 }
 
 async fn page(
     api: &Shared,
-    params: &AssetParams,
+    filter: &AssetFilter,
     window: &Window,
 ) -> Result<Page<AssetSummary>, Problem> {
     let composer = Composer::fetch(&api.parts, None).await?;
     let mut query = AssetQuery {
-        site: params.site.clone(),
-        text: params.q.clone(),
+        site: filter.site.clone(),
+        text: filter.q.clone(),
         after: window.after_as()?,
         // Without a filter by state one look into the ledger is enough.
-        limit: if params.state.is_some() {
+        limit: if filter.state.is_some() {
             LEDGER_BATCH
         } else {
             window.limit as u32 + 1
@@ -99,7 +74,7 @@ async fn page(
         let batch = api.parts.service.assets(query.clone()).await?;
         for asset in &batch {
             let summary = composer.with(&api.parts, asset, summary::summary);
-            if params.state.is_none_or(|state| state == summary.state) {
+            if filter.state.is_none_or(|state| state == summary.state) {
                 found.push(summary);
             }
         }
@@ -111,56 +86,54 @@ async fn page(
     Ok(window.page(found, |asset| asset.id.to_string()))
 }
 
-const COLUMNS: [&str; 15] = [
-    "id",
-    "name",
-    "model",
-    "customer",
-    "site",
-    "state",
-    "health",
-    "condition",
-    "since",
-    "failure_mode",
-    "failure_p50",
-    "last_measured_at",
-    "open_cases",
-    "next_order",
-    "due_by",
-];
+impl Listed for AssetSummary {
+    const NAME: &'static str = "assets";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "model",
+        "customer",
+        "site",
+        "state",
+        "health",
+        "condition",
+        "since",
+        "failure_mode",
+        "failure_p50",
+        "last_measured_at",
+        "open_cases",
+        "next_order",
+        "due_by",
+    ];
 
-fn row(asset: AssetSummary) -> Vec<Cell> {
-    let condition = asset.condition.as_ref();
-    let p50 = asset
-        .prognosis
-        .as_ref()
-        .and_then(|prognosis| match prognosis {
-            summary::PrognosisView::Forecast(forecast) => Some(forecast.p50),
-            summary::PrognosisView::Reason(_) => None,
-        });
-    let order = asset.next_order.as_ref();
-    vec![
-        Cell::text(asset.id.to_string()),
-        Cell::text(asset.name),
-        Cell::text(asset.model),
-        Cell::text(asset.customer.name.as_str()),
-        Cell::text(asset.site.name.as_str()),
-        Cell::plain(asset.state.as_str()),
-        Cell::maybe(asset.health.as_ref().map(|health| health.index)),
-        Cell::maybe(condition.map(|condition| match condition.state {
-            summary::ConditionWord::Learning => "learning",
-            summary::ConditionWord::Normal => "normal",
-            summary::ConditionWord::Watch => "watch",
-            summary::ConditionWord::Alarm => "alarm",
-        })),
-        Cell::maybe(condition.map(|condition| condition.since)),
-        Cell::maybe(condition.and_then(|condition| condition.failure_mode.as_ref())),
-        Cell::maybe(p50),
-        Cell::maybe(asset.last_measured_at),
-        Cell::plain(asset.open_cases.len()),
-        Cell::maybe(order.map(|order| &order.id)),
-        Cell::maybe(order.and_then(|order| order.due_by)),
-    ]
+    fn row(self) -> Vec<Cell> {
+        let condition = self.condition.as_ref();
+        let p50 = self
+            .prognosis
+            .as_ref()
+            .and_then(|prognosis| match prognosis {
+                summary::PrognosisView::Forecast(forecast) => Some(forecast.p50),
+                summary::PrognosisView::Reason(_) => None,
+            });
+        let order = self.next_order.as_ref();
+        vec![
+            Cell::text(self.id.to_string()),
+            Cell::text(self.name),
+            Cell::text(self.model),
+            Cell::text(self.customer.name.as_str()),
+            Cell::text(self.site.name.as_str()),
+            Cell::plain(self.state.as_str()),
+            Cell::maybe(self.health.as_ref().map(|health| health.index)),
+            Cell::maybe(condition.map(|condition| condition.state.as_str())),
+            Cell::maybe(condition.map(|condition| condition.since)),
+            Cell::maybe(condition.and_then(|condition| condition.failure_mode.as_ref())),
+            Cell::maybe(p50),
+            Cell::maybe(self.last_measured_at),
+            Cell::plain(self.open_cases.len()),
+            Cell::maybe(order.map(|order| &order.id)),
+            Cell::maybe(order.and_then(|order| order.due_by)),
+        ]
+    }
 }
 
 /// One asset with its signals and evidence.

@@ -1,14 +1,7 @@
 //! `/cases`: what is wrong, since when, on which evidence.
 
-use std::collections::BTreeMap;
-
 use alerting::{Case, CaseEvent, CaseQuery, CaseStatus, StatusFilter};
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, Uri},
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use service::Asset;
 use telemetry::{
@@ -18,31 +11,27 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Shared,
-    extract::{Body, Id, Params},
-    page::{DEFAULT_LIMIT, MAX_LIMIT, Page, Window},
+    extract::{Body, Id},
+    ledger::Ledger,
+    list::{self, Listed, Listing, PageParams},
+    page::{self, Page, Window},
     problem::Problem,
     schema,
     summary::PrognosisView,
-    table::{self, Cell},
+    table::Cell,
 };
 use crate::labels::{self, Text};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct CaseParams {
+pub(crate) struct CaseFilter {
     /// `open` (acknowledged ones too), `closed` or `all` (the default).
     #[param(value_type = Option<String>)]
     status: Option<StatusFilter>,
     /// Only of this asset.
     #[param(value_type = Option<String>)]
     asset: Option<AssetId>,
-    /// Most items of the page.
-    limit: Option<u32>,
-    /// Where the page continues: `next` of the page before.
-    cursor: Option<String>,
-    /// `json` or `csv`; the Accept header decides when it is missing.
-    format: Option<String>,
 }
 
 /// A case.
@@ -169,110 +158,91 @@ pub(crate) async fn named(api: &Shared, case: Case) -> Result<CaseView, Problem>
 }
 
 /// List cases, newest first.
-#[utoipa::path(get, path = "/cases", tag = "cases", params(CaseParams),
+#[utoipa::path(get, path = "/cases", tag = "cases", params(CaseFilter, PageParams),
     responses((status = 200, description = "A page of cases", content(
         (Page<CaseView> = "application/json"), (String = "text/csv"))),
         (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    Params(params): Params<CaseParams>,
-    uri: Uri,
-    headers: HeaderMap,
+    list: Listing<CaseFilter>,
 ) -> Result<Response, Problem> {
-    let csv = table::wants_csv(params.format.as_deref(), &headers)?;
-    let default = if csv { MAX_LIMIT } else { DEFAULT_LIMIT };
-    // One more than the limit tells whether there is a next page, and the desk gives a
-    // thousand at once.
-    let most = MAX_LIMIT;
-    let window = Window::with_default(params.limit, params.cursor.as_deref(), default, most)?;
-    let page = page(&api, params, &window).await?;
-    if !csv {
-        return Ok(Json(page).into_response());
-    }
-    let rows = page.items.into_iter().map(row);
-    Ok(table::respond(
-        "cases",
-        &COLUMNS,
-        rows,
-        page.next.as_deref(),
-        &uri,
-    ))
+    let page = page(&api, &list.filter, &list.window).await?;
+    Ok(list.answer(page))
 }
 
 async fn page(
     api: &Shared,
-    params: CaseParams,
+    filter: &CaseFilter,
     window: &Window,
 ) -> Result<Page<CaseView>, Problem> {
-    let mut query = CaseQuery {
-        status: params.status.unwrap_or_default(),
-        asset: params.asset,
-        after: window.after_as()?,
-        limit: window.limit as u32,
-    };
-    if let Some(after) = &query.after
-        && api.parts.cases.get(after).await?.is_none()
+    let desk = &api.parts.cases;
+    let after: Option<CaseId> = window.after_as()?;
+    if let Some(after) = &after
+        && desk.get(after).await?.is_none()
     {
-        return Err(super::page::foreign_cursor());
+        return Err(page::foreign_cursor());
     }
-    let mut cases = api.parts.cases.list(query.clone()).await?;
-    if cases.len() == window.limit {
-        query.after = cases.last().map(|case| case.id.clone());
-        query.limit = 1;
-        cases.extend(api.parts.cases.list(query).await?);
-    }
-    let mut assets: BTreeMap<AssetId, Option<Asset>> = BTreeMap::new();
+    let fetch = |after, limit| {
+        let query = CaseQuery {
+            status: filter.status.unwrap_or_default(),
+            asset: filter.asset.clone(),
+            after,
+            limit,
+        };
+        desk.list(query)
+    };
+    let cases = list::one_more(window, after, |case: &Case| case.id.clone(), fetch).await?;
+    let mut ledger = Ledger::new(&api.parts.service);
     let mut items = Vec::with_capacity(cases.len());
     for case in cases {
-        if !assets.contains_key(&case.asset) {
-            let asset = api.parts.service.asset(&case.asset).await?;
-            assets.insert(case.asset.clone(), asset);
-        }
-        let asset = assets.get(&case.asset).and_then(Option::as_ref);
+        let asset = ledger.asset(&case.asset).await?;
         items.push(view(api, case, asset));
     }
     Ok(window.page(items, |case| case.id.to_string()))
 }
 
-const COLUMNS: [&str; 16] = [
-    "id",
-    "asset",
-    "asset_name",
-    "device",
-    "failure_mode",
-    "severity",
-    "status",
-    "opened_at",
-    "cleared_at",
-    "closed_at",
-    "score",
-    "peak_score",
-    "top_signal",
-    "top_deviation",
-    "work_order",
-    "outcome",
-];
+impl Listed for CaseView {
+    const NAME: &'static str = "cases";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "asset",
+        "asset_name",
+        "device",
+        "failure_mode",
+        "severity",
+        "status",
+        "opened_at",
+        "cleared_at",
+        "closed_at",
+        "score",
+        "peak_score",
+        "top_signal",
+        "top_deviation",
+        "work_order",
+        "outcome",
+    ];
 
-fn row(case: CaseView) -> Vec<Cell> {
-    let top = case.evidence.contributions.first();
-    vec![
-        Cell::text(case.id.to_string()),
-        Cell::text(case.asset.to_string()),
-        Cell::text(case.asset_name.as_str()),
-        Cell::text(case.device.to_string()),
-        Cell::text(case.failure_mode.to_string()),
-        Cell::plain(case.severity),
-        Cell::plain(case.status.as_str()),
-        Cell::plain(case.opened_at),
-        Cell::maybe(case.cleared_at),
-        Cell::maybe(case.closed_at),
-        Cell::plain(case.score),
-        Cell::plain(case.peak_score),
-        Cell::text(top.map_or("", |top| top.signal.as_str())),
-        Cell::maybe(top.map(|top| top.deviation)),
-        Cell::maybe(case.work_order),
-        Cell::maybe(case.outcome),
-    ]
+    fn row(self) -> Vec<Cell> {
+        let top = self.evidence.contributions.first();
+        vec![
+            Cell::text(self.id.to_string()),
+            Cell::text(self.asset.to_string()),
+            Cell::text(self.asset_name.as_str()),
+            Cell::text(self.device.to_string()),
+            Cell::text(self.failure_mode.to_string()),
+            Cell::plain(self.severity),
+            Cell::plain(self.status.as_str()),
+            Cell::plain(self.opened_at),
+            Cell::maybe(self.cleared_at),
+            Cell::maybe(self.closed_at),
+            Cell::plain(self.score),
+            Cell::plain(self.peak_score),
+            Cell::text(top.map_or("", |top| top.signal.as_str())),
+            Cell::maybe(top.map(|top| top.deviation)),
+            Cell::maybe(self.work_order),
+            Cell::maybe(self.outcome),
+        ]
+    }
 }
 
 /// Get one case with its log.

@@ -1,6 +1,6 @@
 //! `/customers`: whose assets are maintained.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::Name;
 use telemetry::{CustomerId, Timestamp};
@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 
 use super::{
     Shared,
-    extract::{Body, Params},
-    page::{ListParams, MAX_LIMIT, Page, Window},
+    extract::Body,
+    list::{Listed, Listing, NoFilter, PageParams},
+    page::Page,
     problem::Problem,
+    table::Cell,
 };
 
 /// A customer.
@@ -51,19 +53,30 @@ pub struct NewCustomer {
 }
 
 /// List customers by id.
-#[utoipa::path(get, path = "/customers", tag = "ledger", params(ListParams),
-    responses((status = 200, body = Page<CustomerView>)))]
+#[utoipa::path(get, path = "/customers", tag = "ledger", params(PageParams),
+    responses((status = 200, description = "A page of customers", content(
+        (Page<CustomerView> = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<Page<CustomerView>>, Problem> {
-    let window = Window::new(params.limit, params.cursor.as_deref(), MAX_LIMIT)?;
+    list: Listing<NoFilter>,
+) -> Result<Response, Problem> {
     let mut customers = api.parts.service.customers().await?;
     customers.sort_by(|a, b| a.id.cmp(&b.id));
     let customers = customers.into_iter().map(CustomerView::from).collect();
-    Ok(Json(
-        window.cut(customers, |customer| customer.id.to_string()),
-    ))
+    Ok(list.cut(customers, |customer: &CustomerView| customer.id.to_string()))
+}
+
+impl Listed for CustomerView {
+    const NAME: &'static str = "customers";
+    const COLUMNS: &'static [&'static str] = &["id", "name", "created_at"];
+
+    fn row(self) -> Vec<Cell> {
+        vec![
+            Cell::text(self.id.to_string()),
+            Cell::text(self.name.as_str()),
+            Cell::plain(self.created_at),
+        ]
+    }
 }
 
 /// Enter a customer.

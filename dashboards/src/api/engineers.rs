@@ -1,6 +1,6 @@
 //! `/engineers`: who does the work.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::Name;
 use telemetry::EngineerId;
@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 
 use super::{
     Shared,
-    extract::{Body, Params},
-    page::{ListParams, MAX_LIMIT, Page, Window},
+    extract::Body,
+    list::{Listed, Listing, NoFilter, PageParams},
+    page::Page,
     problem::Problem,
+    table::Cell,
 };
 
 /// A person who does the work.
@@ -55,19 +57,31 @@ pub struct NewEngineer {
 }
 
 /// List engineers by id.
-#[utoipa::path(get, path = "/engineers", tag = "ledger", params(ListParams),
-    responses((status = 200, body = Page<EngineerView>)))]
+#[utoipa::path(get, path = "/engineers", tag = "ledger", params(PageParams),
+    responses((status = 200, description = "A page of engineers", content(
+        (Page<EngineerView> = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<Page<EngineerView>>, Problem> {
-    let window = Window::new(params.limit, params.cursor.as_deref(), MAX_LIMIT)?;
+    list: Listing<NoFilter>,
+) -> Result<Response, Problem> {
     let mut engineers = api.parts.service.engineers().await?;
     engineers.sort_by(|a, b| a.id.cmp(&b.id));
     let engineers = engineers.into_iter().map(EngineerView::from).collect();
-    Ok(Json(
-        window.cut(engineers, |engineer| engineer.id.to_string()),
-    ))
+    Ok(list.cut(engineers, |engineer: &EngineerView| engineer.id.to_string()))
+}
+
+impl Listed for EngineerView {
+    const NAME: &'static str = "engineers";
+    const COLUMNS: &'static [&'static str] = &["id", "name", "skills"];
+
+    fn row(self) -> Vec<Cell> {
+        let skills: Vec<&str> = self.skills.iter().map(Name::as_str).collect();
+        vec![
+            Cell::text(self.id.to_string()),
+            Cell::text(self.name.as_str()),
+            Cell::text(skills.join("; ")),
+        ]
+    }
 }
 
 /// Enter an engineer.

@@ -3,9 +3,12 @@
 use alerting::AlertingError;
 use historian::HistorianError;
 use service::{InvalidText, ServiceError};
-use telemetry::InvalidId;
+use telemetry::{InvalidId, PortError};
 
 use super::problem::Problem;
+
+/// When to try again what is not available now: a full disk is not emptied sooner.
+const RETRY_AFTER_S: u32 = 5;
 
 impl From<AlertingError> for Problem {
     fn from(error: AlertingError) -> Self {
@@ -44,6 +47,19 @@ impl From<ServiceError> for Problem {
 impl From<HistorianError> for Problem {
     fn from(error: HistorianError) -> Self {
         Self::from_failure(&error, error.is_transient())
+    }
+}
+
+impl From<PortError> for Problem {
+    fn from(error: PortError) -> Self {
+        // Closed is the end of the program: the next one takes the request.
+        let later = error.is_transient() || matches!(error, PortError::Closed { .. });
+        let problem = Self::from_failure(&error, later);
+        if later {
+            problem.retry_after(RETRY_AFTER_S)
+        } else {
+            problem
+        }
     }
 }
 

@@ -8,7 +8,9 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
+    extract::{
+        DefaultBodyLimit, FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection,
+    },
     http::{HeaderMap, StatusCode, header, request},
 };
 use serde::de::DeserializeOwned;
@@ -27,7 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+pub(crate) fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let given: Vec<&str> = query
         .split('&')
         .filter(|pair| pair.contains('=') && !pair.ends_with('='))
@@ -77,6 +79,21 @@ where
     }
 }
 
+/// One path parameter called `id` that is a number, checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number(pub(crate) u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Number {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Problem> {
+        Path::<u64>::from_request_parts(parts, state)
+            .await
+            .map(|Path(number)| Self(number))
+            .map_err(|_| Problem::invalid_parameter("id", "the id is a whole number"))
+    }
+}
+
 /// A JSON body, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Body<T>(pub(crate) T);
@@ -92,8 +109,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         }
         let bytes = Bytes::from_request(request, state)
             .await
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| unreadable(&error, super::MAX_BODY_BYTES))?;
         parse_body(&bytes).map(Self)
+    }
+}
+
+/// The bytes of a body of any kind, at most so many.
+#[derive(Debug, Clone)]
+pub(crate) struct Raw<const MOST: usize>(pub(crate) Bytes);
+
+impl<S: Send + Sync, const MOST: usize> FromRequest<S> for Raw<MOST> {
+    type Rejection = Problem;
+
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
+        DefaultBodyLimit::max(MOST).apply(&mut request);
+        Bytes::from_request(request, state)
+            .await
+            .map(Self)
+            .map_err(|error| unreadable(&error, MOST))
     }
 }
 
@@ -108,12 +141,9 @@ fn is_json(headers: &HeaderMap) -> bool {
         })
 }
 
-fn unreadable(error: &BytesRejection) -> Problem {
+fn unreadable(error: &BytesRejection, most: usize) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::too_large(format!(
-            "the body may hold at most {} bytes",
-            super::MAX_BODY_BYTES
-        ))
+        Problem::too_large(format!("the body may hold at most {most} bytes"))
     } else {
         Problem::bad_request(format!("the body cannot be read: {}", error.body_text()))
     }
@@ -124,7 +154,7 @@ fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let mut problem = Problem::malformed_body(error.to_string());
         problem.line = u32::try_from(error.line()).ok();
         problem.column = u32::try_from(error.column()).ok();
-        problem.field = field;
+        problem.field = field.map(Into::into);
         problem
     };
     let mut reader = serde_json::Deserializer::from_slice(bytes);

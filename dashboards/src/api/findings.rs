@@ -1,23 +1,27 @@
 //! `/conditions`, `/assessments`, `/prognoses`: what analytics has said, as it said it.
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use historian::{FindingKind, FindingQuery};
 use serde::Deserialize;
-use telemetry::{Assessment, AssetId, Condition, DeviceId, Finding, PrognosisOutcome, Timestamp};
+use telemetry::{
+    Assessment, AssetId, Condition, DeviceId, Finding, PrognosisOutcome, Timestamp, Zone,
+};
 use utoipa::IntoParams;
 
 use super::{
     Shared,
-    extract::Params,
-    page::{self, MAX_LIMIT, Page, Window},
+    list::{Listed, Listing, PageParams},
+    page::{self, Page},
     problem::Problem,
     schema,
+    summary::ConditionWord,
+    table::Cell,
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct FindingParams {
+pub(crate) struct FindingFilter {
     /// Only about this asset.
     #[param(value_type = Option<String>)]
     asset: Option<AssetId>,
@@ -34,10 +38,6 @@ pub(crate) struct FindingParams {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     order: Order,
-    /// Most items of the page.
-    limit: Option<u32>,
-    /// Where the page continues: `next` of the page before.
-    cursor: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -49,15 +49,16 @@ enum Order {
 }
 
 /// List conditions by event time.
-#[utoipa::path(get, path = "/conditions", tag = "findings", params(FindingParams),
-    responses((status = 200, body = Page<schema::Condition>)))]
+#[utoipa::path(get, path = "/conditions", tag = "findings", params(FindingFilter, PageParams),
+    responses((status = 200, description = "A page of conditions", content(
+        (Page<schema::Condition> = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn conditions(
     State(api): State<Shared>,
-    Params(params): Params<FindingParams>,
-) -> Result<Json<Page<Condition>>, Problem> {
-    list(
+    list: Listing<FindingFilter>,
+) -> Result<Response, Problem> {
+    answer(
         &api,
-        params,
+        list,
         FindingKind::Condition,
         |finding| match finding {
             Finding::Condition(condition) => Some(condition),
@@ -68,15 +69,16 @@ pub(crate) async fn conditions(
 }
 
 /// List health assessments by event time.
-#[utoipa::path(get, path = "/assessments", tag = "findings", params(FindingParams),
-    responses((status = 200, body = Page<schema::Assessment>)))]
+#[utoipa::path(get, path = "/assessments", tag = "findings", params(FindingFilter, PageParams),
+    responses((status = 200, description = "A page of assessments", content(
+        (Page<schema::Assessment> = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn assessments(
     State(api): State<Shared>,
-    Params(params): Params<FindingParams>,
-) -> Result<Json<Page<Assessment>>, Problem> {
-    list(
+    list: Listing<FindingFilter>,
+) -> Result<Response, Problem> {
+    answer(
         &api,
-        params,
+        list,
         FindingKind::Assessment,
         |finding| match finding {
             Finding::Assessment(assessment) => Some(assessment),
@@ -87,15 +89,16 @@ pub(crate) async fn assessments(
 }
 
 /// List prognoses by event time.
-#[utoipa::path(get, path = "/prognoses", tag = "findings", params(FindingParams),
-    responses((status = 200, body = Page<schema::PrognosisOutcome>)))]
+#[utoipa::path(get, path = "/prognoses", tag = "findings", params(FindingFilter, PageParams),
+    responses((status = 200, description = "A page of prognoses", content(
+        (Page<schema::PrognosisOutcome> = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn prognoses(
     State(api): State<Shared>,
-    Params(params): Params<FindingParams>,
-) -> Result<Json<Page<PrognosisOutcome>>, Problem> {
-    list(
+    list: Listing<FindingFilter>,
+) -> Result<Response, Problem> {
+    answer(
         &api,
-        params,
+        list,
         FindingKind::Prognosis,
         |finding| match finding {
             Finding::Prognosis(prognosis) => Some(prognosis),
@@ -105,21 +108,21 @@ pub(crate) async fn prognoses(
     .await
 }
 
-async fn list<T>(
+async fn answer<T: Listed>(
     api: &Shared,
-    params: FindingParams,
+    list: Listing<FindingFilter>,
     kind: FindingKind,
     take: impl Fn(Finding) -> Option<T>,
-) -> Result<Json<Page<T>>, Problem> {
-    let window = Window::new(params.limit, params.cursor.as_deref(), MAX_LIMIT)?;
-    let newest_first = params.order == Order::Desc;
+) -> Result<Response, Problem> {
+    let (filter, window) = (&list.filter, &list.window);
+    let newest_first = filter.order == Order::Desc;
     let place = window.after.as_deref().map(Place::parse).transpose()?;
     let mut query = FindingQuery {
         kind: Some(kind),
-        asset: params.asset,
-        device: params.device,
-        from: params.from,
-        to: params.to,
+        asset: filter.asset.clone(),
+        device: filter.device.clone(),
+        from: filter.from,
+        to: filter.to,
         newest_first,
         limit: window.limit + 1,
     };
@@ -140,10 +143,92 @@ async fn list<T>(
     let next = Place::after(&findings, place)
         .filter(|_| more)
         .map(|place| page::encode_cursor(&place.to_string()));
-    Ok(Json(Page {
+    Ok(list.answer(Page {
         items: findings.into_iter().filter_map(take).collect(),
         next,
     }))
+}
+
+impl Listed for Condition {
+    const NAME: &'static str = "conditions";
+    const COLUMNS: &'static [&'static str] = &[
+        "asset",
+        "device",
+        "at",
+        "state",
+        "since",
+        "score",
+        "failure_mode",
+    ];
+
+    fn row(self) -> Vec<Cell> {
+        let evidence = self.evidence.as_ref();
+        vec![
+            Cell::text(self.asset.to_string()),
+            Cell::text(self.device.to_string()),
+            Cell::plain(self.at),
+            Cell::plain(ConditionWord::from(self.state).as_str()),
+            Cell::plain(self.since),
+            Cell::maybe(evidence.map(|evidence| evidence.statistics.score)),
+            Cell::text(evidence.map_or("", |evidence| evidence.failure_mode.as_str())),
+        ]
+    }
+}
+
+impl Listed for Assessment {
+    const NAME: &'static str = "assessments";
+    const COLUMNS: &'static [&'static str] = &["asset", "device", "at", "health", "zone", "score"];
+
+    fn row(self) -> Vec<Cell> {
+        vec![
+            Cell::text(self.asset.to_string()),
+            Cell::text(self.device.to_string()),
+            Cell::plain(self.at),
+            Cell::plain(self.health.get()),
+            Cell::plain(zone_word(self.zone)),
+            Cell::plain(self.score),
+        ]
+    }
+}
+
+fn zone_word(zone: Zone) -> &'static str {
+    match zone {
+        Zone::Healthy => "healthy",
+        Zone::Watch => "watch",
+        Zone::Warning => "warning",
+        Zone::Critical => "critical",
+    }
+}
+
+impl Listed for PrognosisOutcome {
+    const NAME: &'static str = "prognoses";
+    const COLUMNS: &'static [&'static str] =
+        &["asset", "device", "at", "p10", "p50", "p90", "reason"];
+
+    fn row(self) -> Vec<Cell> {
+        let (asset, device, at) = match &self {
+            Self::Forecast(one) => (&one.asset, &one.device, one.at),
+            Self::None(none) => (&none.asset, &none.device, none.at),
+        };
+        let mut row = vec![
+            Cell::text(asset.to_string()),
+            Cell::text(device.to_string()),
+            Cell::plain(at),
+        ];
+        row.extend(match &self {
+            Self::Forecast(one) => [
+                Cell::plain(one.date_of(one.rul_p10_s)),
+                Cell::plain(one.date_of(one.rul_p50_s)),
+                Cell::plain(one.date_of(one.rul_p90_s)),
+                Cell::plain(""),
+            ],
+            Self::None(none) => {
+                let nothing = || Cell::plain("");
+                [nothing(), nothing(), nothing(), Cell::plain(&none.reason)]
+            }
+        });
+        row
+    }
 }
 
 /// Where a list by event time continues. Several devices may speak of the same instant, so

@@ -110,7 +110,8 @@ fn check(
         return Err(Problem::misdirected("send one Host header"));
     };
     let target = uri.authority().map(axum::http::uri::Authority::as_str);
-    if !hosts.allows(host) || target.is_some_and(|target| !hosts.allows(target)) {
+    let ours = hosts.allows(host) && target.is_none_or(|target| hosts.allows(target));
+    if !ours && !proves_itself(method, uri, headers) {
         return Err(Problem::misdirected(format!(
             "the Host header names {host:?}, which is not this server; use localhost or add the \
              name to http.allowed_hosts"
@@ -136,6 +137,15 @@ fn check(
             "this change was sent by a page of another site; open Bellwether itself to make it",
         ))
     }
+}
+
+/// Whether a request stands or falls with a token, as a device's readings do: the handler lets
+/// nobody in whose token is not valid, and a page of another site knows none. A gateway may
+/// then call this server by whatever name it has in the plant's network.
+fn proves_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    method == Method::POST
+        && uri.path() == "/api/v1/readings"
+        && headers.contains_key(header::AUTHORIZATION)
 }
 
 #[cfg(test)]
@@ -181,6 +191,34 @@ mod tests {
         assert_eq!(answer(&Method::GET, &[]), 421);
         let two = [("host", "localhost"), ("host", "evil.example")];
         assert_eq!(answer(&Method::GET, &two), 421);
+    }
+
+    #[test]
+    fn readings_with_a_token_may_name_this_server_as_they_like() {
+        let hosts = AllowedHosts::new("127.0.0.1:8080".parse().unwrap(), &[]);
+        let token = (header::AUTHORIZATION, "Bearer bw_x");
+        let host = (header::HOST, "plant-gateway.lan:8080");
+        let origin = (header::ORIGIN, "http://evil.example");
+        for (method, path, given, status) in [
+            (Method::POST, "/api/v1/readings", &[&host, &token][..], 200),
+            (Method::POST, "/api/v1/readings", &[&host], 421),
+            (
+                Method::POST,
+                "/api/v1/readings",
+                &[&host, &token, &origin],
+                403,
+            ),
+            (Method::GET, "/api/v1/readings", &[&host, &token], 421),
+            (Method::POST, "/api/v1/onboarding", &[&host, &token], 421),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in given {
+                headers.insert(name.clone(), HeaderValue::from_static(value));
+            }
+            let answer = check(&hosts, &method, &Uri::from_static(path), &headers);
+            let answer = answer.map_or_else(|problem| problem.status, |()| 200);
+            assert_eq!(answer, status, "{method} {path} {headers:?}");
+        }
     }
 
     #[test]

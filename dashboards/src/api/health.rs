@@ -83,7 +83,11 @@ impl Watch {
     pub(crate) fn see_readers(&mut self, readers: &[ReaderView], now: Instant) {
         self.readers
             .retain(|name, _| readers.iter().any(|reader| reader.name == *name));
-        for reader in readers {
+        // InfluxDB keeps a copy; that it lags costs no reading and is told by the status.
+        let needed = readers
+            .iter()
+            .filter(|one| one.name != status::INFLUX_READER);
+        for reader in needed {
             let seen = self
                 .readers
                 .entry(reader.name.clone())
@@ -177,6 +181,18 @@ mod tests {
         assert!(
             watch.reasons(at(401)).is_empty(),
             "nothing to read is no standstill"
+        );
+        let influx = [ReaderView {
+            name: status::INFLUX_READER.to_owned(),
+            position: 1,
+            lag: 8,
+        }];
+        for secs in [500, 800] {
+            watch.see_readers(&influx, at(secs));
+        }
+        assert!(
+            watch.reasons(at(801)).is_empty(),
+            "a copy is not waited for"
         );
         watch.see_readers(&[], at(900));
         assert!(

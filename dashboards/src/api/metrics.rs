@@ -71,7 +71,7 @@ pub(crate) async fn track(
         .map_or(UNROUTED, MatchedPath::as_str)
         .to_owned();
     let method = match request.method().as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PATCH") => known.to_owned(),
+        known @ ("GET" | "HEAD" | "POST" | "PATCH" | "DELETE") => known.to_owned(),
         _ => UNROUTED.to_owned(),
     };
     let started = Instant::now();
@@ -101,6 +101,7 @@ pub(crate) async fn get(State(api): State<Shared>) -> Result<Response, Problem> 
     registry.register("http_request_duration_seconds", help, http.seconds.clone());
     rooms::ingest(&mut registry, &api);
     rooms::journal(&mut registry, &api);
+    rooms::stores(&mut registry, &api).await?;
     rooms::work(&mut registry, &api).await?;
     let streams = api.parts.events.listeners() as f64;
     gauge(

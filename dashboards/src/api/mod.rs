@@ -20,8 +20,11 @@ mod extract;
 mod findings;
 mod guard;
 pub mod health;
+mod ledger;
+mod list;
 mod metrics;
 pub mod models;
+pub mod onboarding;
 pub mod page;
 mod problem;
 pub mod readings;
@@ -30,8 +33,10 @@ pub mod signals;
 pub mod sites;
 pub mod status;
 pub mod stream;
+pub mod submit;
 pub mod summary;
 mod table;
+pub mod waveforms;
 pub mod work_orders;
 
 use std::{
@@ -58,6 +63,7 @@ use self::{guard::AllowedHosts, metrics::HttpMetrics};
 use crate::{parts::Parts, web};
 
 /// The longest body of a request: a note of four thousand characters several times over.
+/// Readings and onboarding files have limits of their own.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long a request may take to its first byte. The longest query reads a few million
 /// readings in a second or two.
@@ -70,6 +76,7 @@ pub(crate) struct Api {
     metrics: HttpMetrics,
     streams: Arc<Semaphore>,
     watch: Mutex<health::Watch>,
+    desk: submit::Desk,
 }
 
 /// What handlers share, as they get it.
@@ -82,6 +89,7 @@ impl Api {
             metrics: HttpMetrics::default(),
             streams: Arc::new(Semaphore::new(stream::MAX_STREAMS)),
             watch: Mutex::default(),
+            desk: submit::Desk::default(),
         })
     }
 
@@ -122,9 +130,22 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(engineers::list, engineers::create))
         .routes(routes!(models::list))
-        .routes(routes!(devices::list))
+        .routes(routes!(devices::list, devices::create))
+        .routes(routes!(devices::get))
+        .routes(routes!(devices::signals))
+        .routes(routes!(
+            devices::credentials::list,
+            devices::credentials::create
+        ))
+        .routes(routes!(devices::credentials::revoke))
+        .routes(routes!(devices::late::list))
+        .routes(routes!(onboarding::onboard))
         .routes(routes!(signals::list))
-        .routes(routes!(readings::list))
+        .routes(routes!(readings::list, submit::submit))
+        .routes(routes!(readings::last::list))
+        .routes(routes!(waveforms::list))
+        .routes(routes!(waveforms::get))
+        .routes(routes!(waveforms::samples))
         .routes(routes!(findings::conditions))
         .routes(routes!(findings::assessments))
         .routes(routes!(findings::prognoses))
@@ -140,6 +161,9 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(work_orders::cancel))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::summary))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(dead_letters::get))
+        .routes(routes!(dead_letters::payload))
         .routes(routes!(status::get))
         .routes(routes!(stream::stream))
 }

@@ -1,15 +1,15 @@
 //! `/models`: the kinds of machines that are known.
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
 use telemetry::{AssetModel, AssetModelId, FailureMode, SignalName, Unit};
 use utoipa::ToSchema;
 
 use super::{
     Shared,
-    extract::Params,
-    page::{ListParams, MAX_LIMIT, Page, Window},
-    problem::Problem,
+    list::{Listed, Listing, NoFilter, PageParams},
+    page::Page,
+    table::Cell,
 };
 use crate::labels::{self, Text};
 
@@ -71,19 +71,26 @@ impl From<&AssetModel> for ModelView {
 }
 
 /// List asset models by id.
-#[utoipa::path(get, path = "/models", tag = "ledger", params(ListParams),
-    responses((status = 200, body = Page<ModelView>)))]
-pub(crate) async fn list(
-    State(api): State<Shared>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<Page<ModelView>>, Problem> {
-    let window = Window::new(params.limit, params.cursor.as_deref(), MAX_LIMIT)?;
-    let models = api
-        .parts
-        .models
-        .values()
-        .map(|model| ModelView::from(&**model));
-    Ok(Json(
-        window.cut(models.collect(), |model| model.id.to_string()),
-    ))
+#[utoipa::path(get, path = "/models", tag = "ledger", params(PageParams),
+    responses((status = 200, description = "A page of asset models", content(
+        (Page<ModelView> = "application/json"), (String = "text/csv")))))]
+pub(crate) async fn list(State(api): State<Shared>, list: Listing<NoFilter>) -> Response {
+    let models = api.parts.models.values();
+    let models = models.map(|model| ModelView::from(&**model)).collect();
+    list.cut(models, |model: &ModelView| model.id.to_string())
+}
+
+impl Listed for ModelView {
+    const NAME: &'static str = "models";
+    const COLUMNS: &'static [&'static str] = &["id", "name_en", "name_zh", "signals"];
+
+    fn row(self) -> Vec<Cell> {
+        let signals: Vec<&str> = self.signals.iter().map(|one| one.signal.as_str()).collect();
+        vec![
+            Cell::text(self.id.to_string()),
+            Cell::text(self.name.en),
+            Cell::text(self.name.zh),
+            Cell::text(signals.join("; ")),
+        ]
+    }
 }

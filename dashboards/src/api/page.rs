@@ -5,8 +5,8 @@
 //! that key in base64: opaque to clients, and free to change.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 
@@ -16,17 +16,6 @@ pub const DEFAULT_LIMIT: u32 = 100;
 pub const MAX_LIMIT: u32 = 1_000;
 /// Most readings of a page: a reading is fifty bytes.
 pub const MAX_READINGS: u32 = 10_000;
-
-/// The query of a list without filters.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListParams {
-    /// Most items of the page.
-    pub(crate) limit: Option<u32>,
-    /// Where the page continues: `next` of the page before.
-    pub(crate) cursor: Option<String>,
-}
 
 /// A page of a list.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -32,16 +32,34 @@ pub struct Problem {
     pub detail: Box<str>,
     /// The query parameter, path parameter or header at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameter: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub parameter: Option<Box<str>>,
     /// The field of the body at fault, as a path such as `skills[2]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub field: Option<Box<str>>,
     /// The line of the body at fault, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// The column of the body at fault, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
+    /// What was refused and why, where a body holds several things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Refused>>)]
+    pub refused: Option<Box<Vec<Refused>>>,
+    /// After how many seconds it may work, for the `Retry-After` header.
+    #[serde(skip)]
+    pub retry_after_s: Option<u32>,
+}
+
+/// Something that failed a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refused {
+    /// Which check it failed, such as `out_of_range`.
+    pub reason: String,
+    /// What exactly was wrong, where, and what to do.
+    pub detail: String,
 }
 
 macro_rules! kinds {
@@ -60,8 +78,18 @@ kinds! {
     bad_request: BAD_REQUEST, "bad-request", "The request cannot be understood";
     /// The body is not the JSON that is expected.
     malformed_body: BAD_REQUEST, "malformed-body", "The body is not the JSON expected here";
+    /// No credential, or none that is valid.
+    unauthorized: UNAUTHORIZED, "unauthorized", "A valid credential is needed";
+    /// The credential does not cover it.
+    forbidden: FORBIDDEN, "forbidden", "The credential does not cover this";
     /// A value was understood and refused.
     invalid_value: UNPROCESSABLE_ENTITY, "invalid-value", "A value was refused";
+    /// Nothing of the body passed its checks.
+    nothing_accepted: UNPROCESSABLE_ENTITY, "nothing-accepted", "Nothing of the body was accepted";
+    /// The idempotency key belongs to another request.
+    key_reused: UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key belongs to another request";
+    /// More than the quota allows.
+    too_many: TOO_MANY_REQUESTS, "too-many-requests", "More than the quota allows";
     /// The request comes from another site.
     cross_origin: FORBIDDEN, "cross-origin", "Changes from other sites are refused";
     /// There is no such thing.
@@ -72,8 +100,8 @@ kinds! {
     conflict: CONFLICT, "conflict", "The present state forbids this";
     /// The body is too long.
     too_large: PAYLOAD_TOO_LARGE, "too-large", "The body is too long";
-    /// The body is no JSON.
-    unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be JSON";
+    /// The body is of a kind that is not taken.
+    unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is of a kind that is not taken here";
     /// The Host header names somebody else.
     misdirected: MISDIRECTED_REQUEST, "misdirected-request", "The request is not for this server";
     /// Something broke here.
@@ -93,6 +121,8 @@ impl Problem {
             field: None,
             line: None,
             column: None,
+            refused: None,
+            retry_after_s: None,
         }
     }
 
@@ -104,7 +134,7 @@ impl Problem {
             "A parameter cannot be used",
             &detail.into(),
         );
-        problem.parameter = Some(parameter.into());
+        problem.parameter = Some(parameter.into().into());
         problem
     }
 
@@ -133,7 +163,14 @@ impl Problem {
     /// Names the field of the body at fault.
     #[must_use]
     pub fn at_field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.field = Some(field.into().into());
+        self
+    }
+
+    /// Says after how many seconds it may work.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
         self
     }
 
@@ -146,6 +183,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let retry_after = self.retry_after_s;
         let mut response = (status, Json(self)).into_response();
         response.headers_mut().insert(
             header::CONTENT_TYPE,
@@ -154,6 +192,16 @@ impl IntoResponse for Problem {
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"bellwether\"");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
         response
     }
 }

@@ -1,13 +1,20 @@
-//! The shapes of telemetry's types in the OpenAPI document.
+//! The shapes of other rooms' types in the OpenAPI document.
 //!
-//! Responses hold telemetry's own types, which know nothing of OpenAPI; these mirrors are
+//! Responses hold those rooms' own types, which know nothing of OpenAPI; these mirrors are
 //! only ever described, never sent. A test reads what telemetry writes into them, unknown
 //! fields refused, so the two cannot drift apart.
 
 #![allow(dead_code, reason = "described, never built")]
 
+mod devices;
+
 use serde::Deserialize;
 use utoipa::ToSchema;
+
+pub use self::devices::{
+    Limits, NewDevice, NewDeviceSignal, OnboardChanged, OnboardCreated, OnboardError,
+    OnboardReport, OnboardToken, Quota,
+};
 
 /// What a verdict rests on.
 #[derive(Debug, Deserialize, ToSchema)]

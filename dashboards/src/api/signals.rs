@@ -1,32 +1,30 @@
 //! `/signals`: what is measured.
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::Response};
+use historian::SeriesInfo;
 use serde::{Deserialize, Serialize};
 use telemetry::{AssetId, AssetModel, DeviceId, SignalName, Timestamp, Unit};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Shared,
-    extract::Params,
-    page::{MAX_LIMIT, Page, Window},
+    list::{Listed, Listing, PageParams},
+    page::Page,
     problem::Problem,
+    table::Cell,
 };
 use crate::labels::{self, Text};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct SignalParams {
+pub(crate) struct SignalFilter {
     /// Only of this asset's devices.
     #[param(value_type = Option<String>)]
     asset: Option<AssetId>,
     /// Only of this device.
     #[param(value_type = Option<String>)]
     device: Option<DeviceId>,
-    /// Most items of the page.
-    limit: Option<u32>,
-    /// Where the page continues: `next` of the page before.
-    cursor: Option<String>,
 }
 
 /// One signal of one device, with the extent of what is stored.
@@ -55,60 +53,89 @@ pub struct SeriesView {
     pub last_value: f64,
 }
 
+impl Listed for SeriesView {
+    const NAME: &'static str = "signals";
+    const COLUMNS: &'static [&'static str] = &[
+        "device",
+        "signal",
+        "unit",
+        "count",
+        "first_at",
+        "last_at",
+        "last_value",
+    ];
+
+    fn row(self) -> Vec<Cell> {
+        vec![
+            Cell::text(self.device.to_string()),
+            Cell::text(self.signal.as_str()),
+            Cell::maybe(self.unit),
+            Cell::plain(self.count),
+            Cell::plain(self.first_at),
+            Cell::plain(self.last_at),
+            Cell::plain(self.last_value),
+        ]
+    }
+}
+
 /// List signals by device and name.
-#[utoipa::path(get, path = "/signals", tag = "readings", params(SignalParams),
-    responses((status = 200, body = Page<SeriesView>),
-        (status = 404, body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/signals", tag = "readings", params(SignalFilter, PageParams),
+    responses((status = 200, description = "A page of signals", content(
+        (Page<SeriesView> = "application/json"), (String = "text/csv"))),
+        (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    Params(params): Params<SignalParams>,
-) -> Result<Json<Page<SeriesView>>, Problem> {
-    let window = Window::new(params.limit, params.cursor.as_deref(), MAX_LIMIT)?;
-    let devices: Option<Vec<DeviceId>> = match (&params.asset, &params.device) {
-        (None, None) => None,
-        (None, Some(device)) => Some(vec![device.clone()]),
-        (Some(asset), device) => {
-            let asset = api.parts.service.asset(asset).await?;
-            let asset = asset
-                .ok_or_else(|| Problem::invalid_parameter("asset", "there is no such asset"))?;
-            let wanted = |id: &DeviceId| device.as_ref().is_none_or(|device| device == id);
-            Some(asset.devices.into_iter().filter(wanted).collect())
+    list: Listing<SignalFilter>,
+) -> Result<Response, Problem> {
+    let SignalFilter { asset, device } = &list.filter;
+    let stored = stored(&api, asset.as_ref(), device.as_ref()).await?;
+    let page = list.window.cut(stored, key);
+    let items = page.items.into_iter().map(|series| {
+        let model = device_model(&api, &series.device);
+        SeriesView {
+            unit: labels::unit(model, &series.signal),
+            label: labels::signal_label(model, &series.signal),
+            device: series.device,
+            signal: series.signal,
+            count: series.count,
+            first_at: series.first_at,
+            last_at: series.last_at,
+            last_value: series.last_value,
         }
-    };
-    let store = &api.parts.store;
-    let mut series = match devices {
-        None => store.series(None),
-        Some(devices) => devices
-            .iter()
-            .flat_map(|device| store.series(Some(device)))
-            .collect(),
-    };
-    // The key joins both names with a character that neither may hold and that sorts before
-    // all others, so it sorts like the pair.
-    let key = |device: &DeviceId, signal: &SignalName| format!("{device}\0{signal}");
-    series.sort_by_cached_key(|series| key(&series.device, &series.signal));
-    let page = window.cut(series, |series| key(&series.device, &series.signal));
-    let items = page
-        .items
-        .into_iter()
-        .map(|series| {
-            let model = device_model(&api, &series.device);
-            SeriesView {
-                unit: labels::unit(model, &series.signal),
-                label: labels::signal_label(model, &series.signal),
-                device: series.device,
-                signal: series.signal,
-                count: series.count,
-                first_at: series.first_at,
-                last_at: series.last_at,
-                last_value: series.last_value,
-            }
-        })
-        .collect();
-    Ok(Json(Page {
-        items,
+    });
+    Ok(list.answer(Page {
+        items: items.collect(),
         next: page.next,
     }))
+}
+
+/// What is stored of an asset's devices, of one device or of all, by device and name.
+pub(crate) async fn stored(
+    api: &Shared,
+    asset: Option<&AssetId>,
+    device: Option<&DeviceId>,
+) -> Result<Vec<SeriesInfo>, Problem> {
+    let readings = &api.parts.readings;
+    let Some(asset) = asset else {
+        // The store gives them in this order.
+        return Ok(readings.series(device).await?);
+    };
+    let asset = api.parts.service.asset(asset).await?;
+    let asset =
+        asset.ok_or_else(|| Problem::invalid_parameter("asset", "there is no such asset"))?;
+    let wanted = |id: &&DeviceId| device.is_none_or(|device| device == *id);
+    let mut stored = Vec::new();
+    for device in asset.devices.iter().filter(wanted) {
+        stored.extend(readings.series(Some(device)).await?);
+    }
+    stored.sort_by_cached_key(key);
+    Ok(stored)
+}
+
+/// The key of a list of series: both names joined with a character that neither may hold and
+/// that sorts before all others, so it sorts like the pair.
+pub(crate) fn key(series: &SeriesInfo) -> String {
+    format!("{}\0{}", series.device, series.signal)
 }
 
 /// The asset model behind a device, when it is known.

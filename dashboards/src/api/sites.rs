@@ -1,6 +1,6 @@
 //! `/sites`: where assets stand.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::{Name, TimeZoneName};
 use telemetry::{CustomerId, SiteId, Timestamp};
@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 
 use super::{
     Shared,
-    extract::{Body, Params},
-    page::{ListParams, MAX_LIMIT, Page, Window},
+    extract::Body,
+    list::{Listed, Listing, NoFilter, PageParams},
+    page::Page,
     problem::Problem,
+    table::Cell,
 };
 
 /// A place of a customer.
@@ -66,17 +68,32 @@ pub struct NewSite {
 }
 
 /// List sites by id.
-#[utoipa::path(get, path = "/sites", tag = "ledger", params(ListParams),
-    responses((status = 200, body = Page<SiteView>)))]
+#[utoipa::path(get, path = "/sites", tag = "ledger", params(PageParams),
+    responses((status = 200, description = "A page of sites", content(
+        (Page<SiteView> = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    Params(params): Params<ListParams>,
-) -> Result<Json<Page<SiteView>>, Problem> {
-    let window = Window::new(params.limit, params.cursor.as_deref(), MAX_LIMIT)?;
+    list: Listing<NoFilter>,
+) -> Result<Response, Problem> {
     let mut sites = api.parts.service.sites().await?;
     sites.sort_by(|a, b| a.id.cmp(&b.id));
     let sites = sites.into_iter().map(SiteView::from).collect();
-    Ok(Json(window.cut(sites, |site| site.id.to_string())))
+    Ok(list.cut(sites, |site: &SiteView| site.id.to_string()))
+}
+
+impl Listed for SiteView {
+    const NAME: &'static str = "sites";
+    const COLUMNS: &'static [&'static str] = &["id", "customer", "name", "time_zone", "created_at"];
+
+    fn row(self) -> Vec<Cell> {
+        vec![
+            Cell::text(self.id.to_string()),
+            Cell::text(self.customer.to_string()),
+            Cell::text(self.name.as_str()),
+            Cell::text(self.time_zone.as_str()),
+            Cell::plain(self.created_at),
+        ]
+    }
 }
 
 /// Enter a site.

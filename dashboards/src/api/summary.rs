@@ -125,6 +125,18 @@ pub enum ConditionWord {
     Alarm,
 }
 
+impl ConditionWord {
+    /// The word in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Learning => "learning",
+            Self::Normal => "normal",
+            Self::Watch => "watch",
+            Self::Alarm => "alarm",
+        }
+    }
+}
+
 impl From<ConditionState> for ConditionWord {
     fn from(state: ConditionState) -> Self {
         match state {

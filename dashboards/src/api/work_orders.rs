@@ -1,13 +1,6 @@
 //! `/work-orders`: what is to be done, and the steps from proposal to outcome.
 
-use std::collections::BTreeMap;
-
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri},
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::{
     LogEntry, Name, NewWorkOrder, Note, OrderSignal, Step, WorkOrder, WorkOrderKind,
@@ -21,18 +14,20 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Shared,
-    extract::{Body, Id, Params},
-    page::{self, DEFAULT_LIMIT, MAX_LIMIT, Page, Window},
+    extract::{Body, Id},
+    ledger::Ledger,
+    list::{self, Listed, Listing, PageParams},
+    page::{self, Page, Window},
     problem::Problem,
     schema,
-    table::{self, Cell},
+    table::Cell,
 };
 use crate::labels::{self, Text};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct OrderParams {
+pub(crate) struct OrderFilter {
     /// Only in this status; several with commas between them.
     status: Option<String>,
     /// Only of this asset.
@@ -41,12 +36,6 @@ pub(crate) struct OrderParams {
     /// Only of this case.
     #[param(value_type = Option<String>)]
     case: Option<CaseId>,
-    /// Most items of the page.
-    limit: Option<u32>,
-    /// Where the page continues: `next` of the page before.
-    cursor: Option<String>,
-    /// `json` or `csv`; the Accept header decides when it is missing.
-    format: Option<String>,
 }
 
 /// A work order.
@@ -187,66 +176,47 @@ pub(crate) async fn named(api: &Shared, order: WorkOrder) -> Result<WorkOrderVie
 }
 
 /// List work orders, newest first.
-#[utoipa::path(get, path = "/work-orders", tag = "work orders", params(OrderParams),
+#[utoipa::path(get, path = "/work-orders", tag = "work orders", params(OrderFilter, PageParams),
     responses((status = 200, description = "A page of work orders", content(
         (Page<WorkOrderView> = "application/json"), (String = "text/csv"))),
         (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    Params(params): Params<OrderParams>,
-    uri: Uri,
-    headers: HeaderMap,
+    list: Listing<OrderFilter>,
 ) -> Result<Response, Problem> {
-    let csv = table::wants_csv(params.format.as_deref(), &headers)?;
-    let default = if csv { MAX_LIMIT } else { DEFAULT_LIMIT };
-    let window = Window::with_default(params.limit, params.cursor.as_deref(), default, MAX_LIMIT)?;
-    let page = page(&api, params, &window).await?;
-    if !csv {
-        return Ok(Json(page).into_response());
-    }
-    let rows = page.items.iter().map(row);
-    Ok(table::respond(
-        "work-orders",
-        &COLUMNS,
-        rows,
-        page.next.as_deref(),
-        &uri,
-    ))
+    let page = page(&api, &list.filter, &list.window).await?;
+    Ok(list.answer(page))
 }
 
 async fn page(
     api: &Shared,
-    params: OrderParams,
+    filter: &OrderFilter,
     window: &Window,
 ) -> Result<Page<WorkOrderView>, Problem> {
     let service = &api.parts.service;
-    let mut query = WorkOrderQuery {
-        status: statuses(params.status.as_deref())?,
-        asset: params.asset,
-        case: params.case,
-        after: window.after_as()?,
-        limit: window.limit as u32,
-    };
-    if let Some(after) = &query.after
+    let status = statuses(filter.status.as_deref())?;
+    let after: Option<WorkOrderId> = window.after_as()?;
+    if let Some(after) = &after
         && service.work_order(after).await?.is_none()
     {
         return Err(page::foreign_cursor());
     }
-    let mut orders = service.work_orders(query.clone()).await?;
-    if orders.len() == window.limit {
-        query.after = orders.last().map(|order| order.id.clone());
-        query.limit = 1;
-        orders.extend(service.work_orders(query).await?);
-    }
-    let mut models: BTreeMap<AssetId, Option<AssetModelId>> = BTreeMap::new();
+    let fetch = |after, limit| {
+        let query = WorkOrderQuery {
+            status: status.clone(),
+            asset: filter.asset.clone(),
+            case: filter.case.clone(),
+            after,
+            limit,
+        };
+        service.work_orders(query)
+    };
+    let orders = list::one_more(window, after, |order: &WorkOrder| order.id.clone(), fetch).await?;
+    let mut ledger = Ledger::new(service);
     let mut items = Vec::with_capacity(orders.len());
     for order in orders {
-        if !models.contains_key(&order.asset) {
-            let asset = service.asset(&order.asset).await?;
-            models.insert(order.asset.clone(), asset.map(|asset| asset.model));
-        }
-        let model = models.get(&order.asset).and_then(Option::as_ref);
-        items.push(view(api, order, model));
+        let asset = ledger.asset(&order.asset).await?;
+        items.push(view(api, order, asset.map(|asset| &asset.model)));
     }
     Ok(window.page(items, |order| order.id.to_string()))
 }
@@ -264,47 +234,50 @@ fn statuses(text: Option<&str>) -> Result<Vec<WorkOrderStatus>, Problem> {
     )
 }
 
-const COLUMNS: [&str; 17] = [
-    "id",
-    "asset",
-    "asset_name",
-    "case",
-    "kind",
-    "status",
-    "severity",
-    "failure_mode",
-    "opened_at",
-    "due_by",
-    "engineer",
-    "engineer_name",
-    "scheduled_for",
-    "outcome",
-    "note",
-    "created_at",
-    "updated_at",
-];
+impl Listed for WorkOrderView {
+    const NAME: &'static str = "work-orders";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "asset",
+        "asset_name",
+        "case",
+        "kind",
+        "status",
+        "severity",
+        "failure_mode",
+        "opened_at",
+        "due_by",
+        "engineer",
+        "engineer_name",
+        "scheduled_for",
+        "outcome",
+        "note",
+        "created_at",
+        "updated_at",
+    ];
 
-fn row(order: &WorkOrderView) -> Vec<Cell> {
-    let words = |text: Option<&str>| Cell::text(text.unwrap_or_default());
-    vec![
-        Cell::text(order.id.to_string()),
-        Cell::text(order.asset.to_string()),
-        Cell::text(order.asset_name.as_str()),
-        words(order.case.as_ref().map(CaseId::as_str)),
-        Cell::plain(order.kind.as_str()),
-        Cell::plain(order.status),
-        Cell::maybe(order.severity),
-        words(order.failure_mode.as_ref().map(FailureMode::as_str)),
-        Cell::maybe(order.opened_at),
-        Cell::maybe(order.due_by),
-        words(order.engineer.as_ref().map(EngineerId::as_str)),
-        words(order.engineer_name.as_ref().map(Name::as_str)),
-        Cell::maybe(order.scheduled_for),
-        Cell::maybe(order.outcome),
-        Cell::text(order.note.as_str()),
-        Cell::plain(order.created_at),
-        Cell::plain(order.updated_at),
-    ]
+    fn row(self) -> Vec<Cell> {
+        let words = |text: Option<&str>| Cell::text(text.unwrap_or_default());
+        vec![
+            Cell::text(self.id.to_string()),
+            Cell::text(self.asset.to_string()),
+            Cell::text(self.asset_name.as_str()),
+            words(self.case.as_ref().map(CaseId::as_str)),
+            Cell::plain(self.kind.as_str()),
+            Cell::plain(self.status),
+            Cell::maybe(self.severity),
+            words(self.failure_mode.as_ref().map(FailureMode::as_str)),
+            Cell::maybe(self.opened_at),
+            Cell::maybe(self.due_by),
+            words(self.engineer.as_ref().map(EngineerId::as_str)),
+            words(self.engineer_name.as_ref().map(Name::as_str)),
+            Cell::maybe(self.scheduled_for),
+            Cell::maybe(self.outcome),
+            Cell::text(self.note.as_str()),
+            Cell::plain(self.created_at),
+            Cell::plain(self.updated_at),
+        ]
+    }
 }
 
 /// Get one work order with its log.

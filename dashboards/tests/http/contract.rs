@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 34] = [
+const ROUTES: [(&str, &str); 50] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -30,8 +30,21 @@ const ROUTES: [(&str, &str); 34] = [
     ("post", "/api/v1/engineers"),
     ("get", "/api/v1/models"),
     ("get", "/api/v1/devices"),
+    ("post", "/api/v1/devices"),
+    ("get", "/api/v1/devices/{id}"),
+    ("get", "/api/v1/devices/{id}/signals"),
+    ("get", "/api/v1/devices/{id}/late-readings"),
+    ("get", "/api/v1/devices/{id}/credentials"),
+    ("post", "/api/v1/devices/{id}/credentials"),
+    ("delete", "/api/v1/credentials/{id}"),
+    ("post", "/api/v1/onboarding"),
     ("get", "/api/v1/signals"),
     ("get", "/api/v1/readings"),
+    ("post", "/api/v1/readings"),
+    ("get", "/api/v1/readings/last"),
+    ("get", "/api/v1/waveforms"),
+    ("get", "/api/v1/waveforms/{id}"),
+    ("get", "/api/v1/waveforms/{id}/samples"),
     ("get", "/api/v1/conditions"),
     ("get", "/api/v1/assessments"),
     ("get", "/api/v1/prognoses"),
@@ -48,6 +61,9 @@ const ROUTES: [(&str, &str); 34] = [
     ("post", "/api/v1/work-orders/{id}/cancel"),
     ("get", "/api/v1/dead-letters"),
     ("get", "/api/v1/dead-letters/summary"),
+    ("post", "/api/v1/dead-letters/replay"),
+    ("get", "/api/v1/dead-letters/{id}"),
+    ("get", "/api/v1/dead-letters/{id}/payload"),
     ("get", "/api/v1/status"),
 ];
 

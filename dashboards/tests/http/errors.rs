@@ -11,7 +11,7 @@ type Reading = (&'static str, u16, &'static str, &'static str, &'static str);
 const BAD: &str = "invalid-parameter";
 
 #[rustfmt::skip]
-const READING: [Reading; 34] = [
+const READING: [Reading; 48] = [
     ("/api/v1/nothing", 404, "not-found", "", "/api/openapi.json"),
     ("/api/v2/assets", 404, "not-found", "", "nothing at"),
     ("/api", 404, "not-found", "", "nothing at"),
@@ -44,6 +44,20 @@ const READING: [Reading; 34] = [
     ("/api/v1/readings?signal=x&device=pump-9", 404, "not-found", "", "device pump-9"),
     ("/api/v1/readings?signal=a%2Fb&device=d", 400, BAD, "signal", "signal name"),
     ("/api/v1/readings?signal=x&device=pump-1&from=2026-03-01T00:00:00Z&buckets=0", 400, BAD, "buckets", "1 to 5000"),
+    ("/api/v1/readings?signal=x&device=pump-1&points=5001", 400, BAD, "points", "1 to 5000"),
+    ("/api/v1/readings?signal=x&device=pump-1&points=5&buckets=5", 400, BAD, "points", "either"),
+    ("/api/v1/readings/last?asset=pump-9", 400, BAD, "asset", "no such asset"),
+    ("/api/v1/dead-letters?state=gone", 400, BAD, "state", "replayed"),
+    ("/api/v1/dead-letters/7", 404, "not-found", "", "no dead letter 7"),
+    ("/api/v1/dead-letters/x", 400, BAD, "id", "whole number"),
+    ("/api/v1/dead-letters/7/payload", 404, "not-found", "", "no dead letter 7"),
+    ("/api/v1/devices/pump-9", 404, "not-found", "", "no device pump-9"),
+    ("/api/v1/devices/pump-9/credentials", 404, "not-found", "", "no device pump-9"),
+    ("/api/v1/devices/pump-9/late-readings", 404, "not-found", "", "no device pump-9"),
+    ("/api/v1/waveforms?asset=pump-9", 400, BAD, "asset", "no such asset"),
+    ("/api/v1/waveforms?cursor=Qy0x", 400, BAD, "cursor", "not given out"),
+    ("/api/v1/waveforms/3/samples", 404, "not-found", "", "no waveform 3"),
+    ("/api/v1/waveforms/3/samples?format=wav", 400, BAD, "format", "f32le"),
     ("/api/v1/readings?signal=x&device=pump-1&limit=10001", 400, BAD, "limit", "1 to 10000"),
     ("/api/v1/readings?signal=x&device=pump-1&from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", 400, BAD, "to", "before from"),
 ];
@@ -64,7 +78,7 @@ const BODY: &str = "malformed-body";
 const NONE: (&str, &str) = ("", "");
 
 #[rustfmt::skip]
-const WRITING: [Writing; 14] = [
+const WRITING: [Writing; 19] = [
     ("/api/v1/customers", JSON, "{\n \"name\" 1}", 400, BODY, ("line", "2"), "expected `:`"),
     ("/api/v1/customers", JSON, "{\"name\": 1}", 400, BODY, ("column", "10"), "expected a string"),
     ("/api/v1/customers", JSON, "{\"name\": \"\"}", 400, BODY, ("field", "name"), "1 to 200 characters"),
@@ -77,6 +91,11 @@ const WRITING: [Writing; 14] = [
     ("/api/v1/engineers", JSON, "{\"name\": \"x\", \"skills\": [\"a\", 2]}", 400, BODY, ("field", "skills[1]"), "expected a string"),
     ("/api/v1/cases/C-1/acknowledge", JSON, "{\"by\": \"Li\"}", 404, "not-found", NONE, "C-1"),
     ("/api/v1/work-orders/WO-1/approve", JSON, "{\"by\": \"Li\"}", 404, "not-found", NONE, "WO-1"),
+    ("/api/v1/dead-letters/replay", JSON, "{}", 422, "invalid-value", ("field", "ids"), "say which"),
+    ("/api/v1/dead-letters/replay", JSON, "{\"ids\": [1], \"reason\": \"too_large\"}", 422, "invalid-value", ("field", "ids"), "either"),
+    ("/api/v1/devices/pump-9/credentials", JSON, "{}", 404, "not-found", NONE, "pump-9"),
+    ("/api/v1/devices/pump-1/credentials", JSON, "{\"certificate\": \"ab\"}", 400, BODY, ("field", "certificate"), "64 hexadecimal"),
+    ("/api/v1/devices", JSON, "{\"device\": \"a b\"}", 400, BODY, ("field", "device"), "1 to 64"),
     ("/api/v1/status", JSON, "{}", 405, "method-not-allowed", NONE, "Allow header"),
     ("/assets/pump-1", JSON, "{}", 405, "method-not-allowed", NONE, "GET and HEAD"),
 ];

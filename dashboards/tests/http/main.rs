@@ -6,14 +6,19 @@
     reason = "a test that cannot go on says where; the helpers here are part of the tests"
 )]
 
+mod aligned;
 mod contract;
+mod devices;
 mod errors;
 mod export;
 mod ledger;
 mod plant;
+mod quarantine;
 mod readings;
 mod security;
 mod stream;
+mod submit;
 mod system;
 mod walks;
+mod waveforms;
 mod work;

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alerting::CaseDesk;
 use dashboards::{EventBus, FleetView, Parts};
 use historian::{Journal, JournalConfig, Store, StoreConfig};
-use ingest::IngestStats;
+use ingest::{Decoder, IngestStats, Intake};
 use reqwest::{Method, Response};
 use serde_json::Value;
-use service::{Registration, Service, ServiceConfig};
+use service::{Access, Registration, Service, ServiceConfig};
 use telemetry::{
     AdvisorySink, AssetId, AssetModel, AssetModelId, CaseId, Clock, Condition, ConditionState,
     Contribution, DeadLetter, DeadLetterReason, DeviceId, Evidence, FailureMode, Finding,
@@ -50,6 +50,11 @@ pub(crate) struct Plant {
 
 impl Plant {
     pub(crate) async fn open() -> Self {
+        Self::with(Registration::Open, Access::Open).await
+    }
+
+    /// A plant that lets only registered devices in, or only those with a credential.
+    pub(crate) async fn with(registration: Registration, access: Access) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let manual = ManualClock::at(at(0));
@@ -59,22 +64,37 @@ impl Plant {
         let store = Store::open(StoreConfig::at(path("store.db")), &journal)
             .await
             .unwrap();
+        let model = model();
+        let models = Arc::new(BTreeMap::from([(model.id.clone(), Arc::new(model))]));
         let config = ServiceConfig {
-            registration: Registration::Open,
+            registration,
+            models: Arc::clone(&models),
+            access,
         };
         let service = Service::open(&path("service.db"), config, Arc::clone(&clock)).await;
+        let service = service.unwrap();
+        let stats = Arc::new(IngestStats::new());
+        let intake = Intake::new(ingest::Parts {
+            journal: Arc::new(journal.clone()),
+            gate: Arc::new(service.clone()),
+            clock: Arc::clone(&clock),
+            decoder: Arc::new(Decoder::default().with_stats(Arc::clone(&stats))),
+            stats: Arc::clone(&stats),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let bind = listener.local_addr().unwrap();
-        let model = model();
         let parts = Parts {
             journal: journal.clone(),
             store: store.clone(),
             cases: CaseDesk::open(&path("cases.db")).await.unwrap(),
-            service: service.unwrap(),
+            readings: Arc::new(store.clone()),
+            influx: None,
+            intake,
+            service,
             fleet: FleetView::new(),
             events: EventBus::new(),
-            ingest: Arc::new(IngestStats::new()),
-            models: Arc::new(BTreeMap::from([(model.id.clone(), Arc::new(model))])),
+            ingest: stats,
+            models,
             clock: Arc::clone(&clock),
             outcomes: Arc::new(Notify::new()),
             bind,
@@ -131,6 +151,18 @@ impl Plant {
     pub(crate) async fn patch(&self, path: &str, body: Value, status: u16) -> Value {
         self.described(Method::PATCH, path, Some(body), status)
             .await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, status: u16) -> Value {
+        self.described(Method::DELETE, path, None, status).await
+    }
+
+    /// Waits until everything that was committed shows in the store.
+    pub(crate) async fn stored(&self) {
+        let committed = *self.parts.journal.committed().borrow();
+        while self.parts.store.applied() < committed {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn described(
@@ -284,7 +316,11 @@ fn model() -> AssetModel {
             unit: Unit::LitrePerMinute,
             label_en: "Flow".to_owned(),
             label_zh: "流量".to_owned(),
-            limits: telemetry::SignalLimits::default(),
+            limits: telemetry::SignalLimits {
+                min: Some(0.0),
+                max: Some(1_000.0),
+                ..telemetry::SignalLimits::default()
+            },
         }],
         failure_modes: vec![FailureModeSignature {
             mode: FailureMode::new("cavitation").unwrap(),

@@ -15,7 +15,18 @@ async fn the_status_counts_what_was_acknowledged_and_stored() {
     let status = plant.read("/api/v1/status").await;
     assert_eq!(status["readings_acknowledged"], 2);
     assert_eq!(status["readings_stored"], 2);
-    assert_eq!(status["dead_letters"], 1);
+    assert_eq!(
+        (&status["dead_letters"], &status["dead_letters_open"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(
+        status["noticed"],
+        json!({ "late": 0, "duplicate": 0, "out_of_order": 0, "stuck": 0 })
+    );
+    assert_eq!(
+        (&status["damaged_chunks"], &status["influx"]),
+        (&json!([]), &json!(null))
+    );
     assert_eq!(status["version"], "1.2.3");
     assert_eq!(status["registration"], "open");
     assert_eq!(status["now"], "2026-03-01T08:00:00Z");
@@ -125,6 +136,13 @@ async fn the_metrics_can_be_read_by_prometheus() {
         "bellwether_journal_readings_appended_total 1",
         "bellwether_store_readings_stored 1.0",
         "bellwether_journal_dead_letters_total{reason=\"empty_payload\"} 1",
+        "bellwether_journal_dead_letters_open{reason=\"empty_payload\"} 1.0",
+        "bellwether_journal_dead_letters_dropped_total 0",
+        "bellwether_ingest_readings_late_total 0",
+        "bellwether_ingest_readings_stuck_total 0",
+        "bellwether_ingest_quota_pauses_total 0",
+        "bellwether_ingest_waveforms_acknowledged_total 0",
+        "bellwether_store_damaged_chunks 0.0",
         "bellwether_cases{status=\"open\"} 1.0",
         "bellwether_work_orders{status=\"proposed\"} 1.0",
         "bellwether_assets{state=\"learning\"} 1.0",

@@ -10,6 +10,9 @@ const ROUTES: [string, Route][] = [
   ['/work-orders', { page: 'orders' }],
   ['/work-orders/WO-000001', { page: 'order', id: 'WO-000001' }],
   ['/devices', { page: 'devices' }],
+  ['/devices/pump-1-sensor', { page: 'device', id: 'pump-1-sensor' }],
+  ['/onboarding', { page: 'onboarding' }],
+  ['/quarantine', { page: 'quarantine' }],
   ['/status', { page: 'status' }],
 ];
 
@@ -18,7 +21,7 @@ describe('addresses', () => {
     expect(match(address)).toEqual(route);
     expect(path(route)).toBe(address);
   });
-  it.each(['/assets', '/assets/a/b', '/nowhere', '/assets/%zz', '/devices/1'])('%s leads nowhere', (address) =>
+  it.each(['/assets', '/assets/a/b', '/nowhere', '/assets/%zz', '/quarantine/1'])('%s leads nowhere', (address) =>
     expect(match(address)).toEqual({ page: 'missing', path: address }),
   );
   it('forgive a slash at the end', () => expect(match('/cases/')).toEqual({ page: 'cases' }));

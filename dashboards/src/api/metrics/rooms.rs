@@ -20,7 +20,7 @@ use crate::{
 /// The name, the help and the value of a counter of ingest.
 type IngestCounter = (&'static str, &'static str, fn(&IngestSnapshot) -> u64);
 
-const INGEST: [IngestCounter; 13] = [
+const INGEST: [IngestCounter; 25] = [
     (
         "ingest_connections_accepted",
         "MQTT connections accepted",
@@ -76,6 +76,66 @@ const INGEST: [IngestCounter; 13] = [
         |s| s.journal_errors,
     ),
     ("ingest_qos0_lost", "QoS 0 messages lost", |s| s.qos0_lost),
+    (
+        "ingest_waveforms_acknowledged",
+        "Waveforms in committed records",
+        |s| s.waveforms_acknowledged,
+    ),
+    (
+        "ingest_readings_late",
+        "Readings too late to raise anything; stored",
+        |s| s.readings_late,
+    ),
+    (
+        "ingest_readings_duplicate",
+        "Readings of a time their signal had already; stored once",
+        |s| s.readings_duplicate,
+    ),
+    (
+        "ingest_readings_out_of_order",
+        "Readings older than the last of their signal; stored",
+        |s| s.readings_out_of_order,
+    ),
+    (
+        "ingest_readings_stuck",
+        "Readings of a signal that has not changed for too long; stored",
+        |s| s.readings_stuck,
+    ),
+    (
+        "ingest_logins_refused",
+        "Connections whose credential was missing, not valid or another client's",
+        |s| s.logins_refused,
+    ),
+    (
+        "ingest_sessions_revoked",
+        "Sessions ended because their credential was revoked",
+        |s| s.sessions_revoked,
+    ),
+    (
+        "ingest_quota_pauses",
+        "Times a sender was made to wait because it was above its quota",
+        |s| s.quota_pauses,
+    ),
+    (
+        "ingest_oversized_packets",
+        "PUBLISH packets longer than the limit",
+        |s| s.oversized_packets,
+    ),
+    (
+        "ingest_commands_sent",
+        "Commands sent to devices, such as rebirth requests",
+        |s| s.commands_sent,
+    ),
+    (
+        "ingest_tls_reloads",
+        "Times changed TLS files were taken into use",
+        |s| s.tls_reloads,
+    ),
+    (
+        "ingest_tls_reload_errors",
+        "Times changed TLS files could not be used",
+        |s| s.tls_reload_errors,
+    ),
 ];
 
 /// What went through ingest since the start of the program.
@@ -201,9 +261,7 @@ pub(super) async fn work(registry: &mut Registry, api: &Shared) -> Result<(), Pr
         "status",
         by_status,
     );
-    let stored = dead_letters::counts(api).await?.by_reason;
-    let help = "Dead letters since the journal was created";
-    counters(registry, "journal_dead_letters", help, "reason", stored);
+    quarantine(registry, api).await?;
     let states = asset_states(api).await?;
     let states = states
         .into_iter()
@@ -211,6 +269,73 @@ pub(super) async fn work(registry: &mut Registry, api: &Shared) -> Result<(), Pr
     gauges(registry, "assets", "Assets by state", "state", states);
     Ok(())
 }
+
+/// Dead letters: how many there have been, are open and have left the list.
+async fn quarantine(registry: &mut Registry, api: &Shared) -> Result<(), Problem> {
+    let stored = dead_letters::counts(api).await?;
+    let help = "Dead letters since the journal was created";
+    counters(registry, "journal_dead_letters", help, "reason", stored);
+    let open = dead_letters::open_counts(api).await?;
+    let open = open.into_iter().map(|(word, count)| (word, count as f64));
+    let help = "Dead letters that have not been taken again";
+    gauges(registry, "journal_dead_letters_open", help, "reason", open);
+    let room = api.parts.journal.stats().dead_letters;
+    for (name, help, value) in [
+        (
+            "journal_dead_letters_kept",
+            "Dead letters in the list",
+            room.kept,
+        ),
+        (
+            "journal_dead_letter_bytes",
+            "Bytes of the dead letters in the list",
+            room.bytes,
+        ),
+    ] {
+        gauge(registry, name, help, value as f64);
+    }
+    let help = "Dead letters that left the list to keep its bounds";
+    counter(registry, "journal_dead_letters_dropped", help, room.dropped);
+    Ok(())
+}
+
+/// Damage in the store, and the copy in InfluxDB.
+pub(super) async fn stores(registry: &mut Registry, api: &Shared) -> Result<(), Problem> {
+    let damaged = api.parts.store.damaged_chunks(MAX_DAMAGED).await?.len();
+    let help = "Chunks of the store that could not be read and were set aside, at most 1000";
+    gauge(registry, "store_damaged_chunks", help, damaged as f64);
+    let Some(influx) = &api.parts.influx else {
+        return Ok(());
+    };
+    let status = influx.status();
+    let lag = status.committed.0.saturating_sub(status.position.0);
+    let help = "Offsets of the journal still to be written to InfluxDB";
+    gauge(registry, "influxdb_lag", help, lag as f64);
+    for (name, help, value) in [
+        (
+            "influxdb_points_written",
+            "Points written",
+            status.points_written,
+        ),
+        (
+            "influxdb_batches_written",
+            "Batches written",
+            status.batches_written,
+        ),
+        ("influxdb_retries", "Batches sent again", status.retries),
+        (
+            "influxdb_points_refused",
+            "Points refused for what they are",
+            status.refused,
+        ),
+    ] {
+        counter(registry, name, help, value);
+    }
+    Ok(())
+}
+
+/// Damaged chunks that are counted.
+const MAX_DAMAGED: usize = 1_000;
 
 /// How many assets there are in each state; every state is listed.
 async fn asset_states(api: &Shared) -> Result<BTreeMap<AssetState, u64>, Problem> {

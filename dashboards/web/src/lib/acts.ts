@@ -2,7 +2,7 @@
 
 import { m } from '../paraglide/messages.js';
 import { actor } from './actor.svelte';
-import { api, ApiError, type OrderStep } from './api';
+import { api, whatWentWrong, type OrderStep } from './api';
 import { live } from './live.svelte';
 import type { OrderAction } from './rank';
 import { tell } from './tell.svelte';
@@ -18,8 +18,7 @@ async function act<T>(run: (by: string) => Promise<T>, done: (result: T) => stri
     tell.say(done(result));
     return result;
   } catch (error) {
-    const words = error instanceof ApiError && error.status !== 0 ? (error.detail ?? error.message) : m.error_unreachable();
-    tell.say(m.action_failed({ why: words }), true);
+    tell.say(m.action_failed({ why: whatWentWrong(error, m.error_unreachable()) }), true);
     return null;
   }
 }

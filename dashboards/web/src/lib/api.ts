@@ -1,13 +1,15 @@
 // The HTTP API: one typed function a resource, problems (RFC 9457) as errors with words.
 
+import { littleEndian } from './waveform';
 import type {
-  Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Case, CaseDetail, Condition, DeadLetter, DeadLetterSummary, Device,
-  Engineer, OrderKind, Outcome, Page, Site, SystemStatus, WorkOrder, WorkOrderDetail,
+  Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Case, CaseDetail, Condition, Credential, DeadLetter, DeadLetterSummary,
+  DeclaredSignal, Device, Engineer, LateReadings, MadeCredential, NewDevice, OnboardReport, OrderKind, Outcome, Page, ReplayAnswer, Site,
+  SystemStatus, WaveformInfo, WorkOrder, WorkOrderDetail,
 } from './types';
 
 const BASE = '/api/v1';
-/** Longer than any answer takes on a slow plant network; then the reader is told. */
-const TIMEOUT_MS = 20_000;
+/** The server gives up after 30 s; a little longer than that, then the reader is told. */
+const TIMEOUT_MS = 35_000;
 
 /** What went wrong with a request: `status` 0 means that no answer came at all. */
 export class ApiError extends Error {
@@ -15,9 +17,16 @@ export class ApiError extends Error {
     readonly status: number,
     title: string,
     readonly detail: string | null,
+    /** The whole problem document, for those who read more of it. */
+    readonly body: unknown = null,
   ) {
     super(title);
   }
+}
+
+/** What to tell a person about a failure. */
+export function whatWentWrong(error: unknown, unreachable: string): string {
+  return error instanceof ApiError && error.status !== 0 ? (error.detail ?? error.message) : unreachable;
 }
 
 type Query = Record<string, string | number | boolean | null | undefined>;
@@ -31,18 +40,20 @@ function address(path: string, query: Query = {}): string {
   return `${BASE}${path}${text === '' ? '' : `?${text}`}`;
 }
 
-async function send<T>(method: string, url: string, body?: unknown): Promise<T> {
-  let response: Response;
+async function ask(method: string, url: string, accept: string, body?: { text: string; type: string }): Promise<Response> {
   try {
-    response = await fetch(url, {
+    return await fetch(url, {
       method,
-      headers: body === undefined ? { accept: 'application/json' } : { accept: 'application/json', 'content-type': 'application/json' },
+      headers: body === undefined ? { accept } : { accept, 'content-type': body.type },
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: body.text }),
     });
   } catch (error) {
     throw new ApiError(0, error instanceof Error ? error.message : String(error), null);
   }
+}
+
+async function answered<T>(response: Response): Promise<T> {
   const text = await response.text();
   let parsed: unknown = null;
   try {
@@ -52,9 +63,14 @@ async function send<T>(method: string, url: string, body?: unknown): Promise<T> 
   }
   if (!response.ok) {
     const problem = (parsed ?? {}) as { title?: string; detail?: string };
-    throw new ApiError(response.status, problem.title ?? response.statusText, problem.detail ?? null);
+    throw new ApiError(response.status, problem.title ?? response.statusText, problem.detail ?? null, parsed);
   }
   return parsed as T;
+}
+
+async function send<T>(method: string, url: string, body?: unknown): Promise<T> {
+  const json = body === undefined ? undefined : { text: JSON.stringify(body), type: 'application/json' };
+  return answered<T>(await ask(method, url, 'application/json', json));
 }
 
 const get = <T>(path: string, query?: Query): Promise<T> => send<T>('GET', address(path, query));
@@ -129,9 +145,46 @@ export const api = {
   engineers: () => all<Engineer>('/engineers'),
   addEngineer: (name: string) => post<Engineer>('/engineers', { name, skills: [] }),
   devices: () => all<Device>('/devices'),
-  deadLetters: (query: { reason?: string; cursor?: string | null; limit: number }) => get<Page<DeadLetter>>('/dead-letters', query),
+  device: (device: string) => get<Device>(`/devices/${id(device)}`),
+  addDevice: (device: NewDevice) => post<OnboardReport>('/devices', device),
+  declaredSignals: (device: string) => all<DeclaredSignal>(`/devices/${id(device)}/signals`),
+  lateReadings: (device: string) => get<Page<LateReadings>>(`/devices/${id(device)}/late-readings`),
+  credentials: (device: string) => all<Credential>(`/devices/${id(device)}/credentials`),
+  makeToken: (device: string) => post<MadeCredential>(`/devices/${id(device)}/credentials`, {}),
+  revoke: (credential: number) => send<Credential>('DELETE', address(`/credentials/${credential}`)),
+  /** Enters devices from a CSV; a file with errors is an answer too. */
+  onboard: async (csv: string, options: { dry_run: boolean; tokens: boolean }): Promise<OnboardReport> => {
+    const response = await ask('POST', address('/onboarding', options), 'application/json', { text: csv, type: 'text/csv' });
+    try {
+      return await answered<OnboardReport>(response);
+    } catch (error) {
+      if (error instanceof ApiError && isReport(error.body)) return error.body;
+      throw error;
+    }
+  },
+  deadLetters: (query: { state?: string; reason?: string; device?: string; cursor?: string | null; limit: number }) =>
+    get<Page<DeadLetter>>('/dead-letters', query),
+  deadLetter: (letter: number | string) => get<DeadLetter>(`/dead-letters/${letter}`),
   deadLetterSummary: () => get<DeadLetterSummary>('/dead-letters/summary'),
+  replay: (request: { ids?: number[]; reason?: string; device?: string; cursor?: string }) => post<ReplayAnswer>('/dead-letters/replay', request),
+  waveforms: (asset: string, query: { limit: number; cursor?: string | null }) => get<Page<WaveformInfo>>('/waveforms', { asset, ...query }),
+  /** The samples of a waveform, as they were sent. */
+  samples: async (waveform: number): Promise<Float32Array> => {
+    const response = await ask('GET', address(`/waveforms/${waveform}/samples`), 'application/octet-stream');
+    if (!response.ok) await answered(response);
+    return littleEndian(await response.arrayBuffer());
+  },
   status: () => get<SystemStatus>('/status'),
+};
+
+function isReport(body: unknown): body is OnboardReport {
+  return typeof body === 'object' && body !== null && Array.isArray((body as { errors?: unknown }).errors);
+}
+
+/** Where a file of the API is, for links that download it. */
+export const fileOf = {
+  payload: (letter: number) => address(`/dead-letters/${letter}/payload`),
+  samples: (waveform: number, format?: 'csv') => address(`/waveforms/${waveform}/samples`, { format }),
 };
 
 function iso(at: number): string {

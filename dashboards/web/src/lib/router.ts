@@ -9,6 +9,9 @@ export type Route =
   | { page: 'orders' }
   | { page: 'order'; id: string }
   | { page: 'devices' }
+  | { page: 'device'; id: string }
+  | { page: 'onboarding' }
+  | { page: 'quarantine' }
   | { page: 'status' }
   | { page: 'missing'; path: string };
 
@@ -17,13 +20,16 @@ const LISTS: Record<string, Route> = {
   cases: { page: 'cases' },
   'work-orders': { page: 'orders' },
   devices: { page: 'devices' },
+  onboarding: { page: 'onboarding' },
+  quarantine: { page: 'quarantine' },
   status: { page: 'status' },
 };
 
-const DETAILS: Record<string, 'asset' | 'case' | 'order'> = {
+const DETAILS: Record<string, 'asset' | 'case' | 'order' | 'device'> = {
   assets: 'asset',
   cases: 'case',
   'work-orders': 'order',
+  devices: 'device',
 };
 
 /** The page a path names. */
@@ -57,6 +63,12 @@ export function path(route: Route): string {
       return `/work-orders/${encodeURIComponent(route.id)}`;
     case 'devices':
       return '/devices';
+    case 'device':
+      return `/devices/${encodeURIComponent(route.id)}`;
+    case 'onboarding':
+      return '/onboarding';
+    case 'quarantine':
+      return '/quarantine';
     case 'status':
       return '/status';
     case 'missing':

@@ -237,9 +237,104 @@ export interface Device {
   id: string;
   asset: string | null;
   asset_name: string | null;
+  site: Site | null;
   online: boolean | null;
   last_measured_at: Iso | null;
   last_received_at: Iso | null;
+  reading_count: number;
+  late_readings: number;
+  tokens: number;
+  certificates: number;
+  registered_at: Iso;
+}
+
+export interface Quota {
+  messages_per_s: number;
+  bytes_per_s: number;
+}
+
+/** Who may publish in a device's name; everything but the secret. */
+export interface Credential {
+  id: number;
+  device: string;
+  kind: 'token' | 'certificate' | 'certificate_name';
+  fingerprint: string | null;
+  topic_prefix: string | null;
+  quota: Quota;
+  created_at: Iso;
+  last_used_at: Iso | null;
+  revoked_at: Iso | null;
+}
+
+/** A credential that was just made; the only time its token is seen. */
+export interface MadeCredential {
+  device: string;
+  credential: number;
+  token: string | null;
+}
+
+export interface DeclaredSignal {
+  name: string;
+  signal: string;
+  unit: string | null;
+  sent_unit: string | null;
+  limits: { min?: number; max?: number; max_rate_per_s?: number; stuck_after_s?: number };
+  declared_by: 'model' | 'device';
+}
+
+export interface LateReadings {
+  device: string;
+  readings: number;
+  from: Iso;
+  to: Iso;
+  newest: Iso;
+  at: Iso;
+}
+
+/** A device as it shall be; what is left out stays as it is. */
+export interface NewDevice {
+  device: string;
+  asset?: string;
+  asset_name?: string;
+  model?: string;
+  site?: string;
+}
+
+export interface OnboardError {
+  line: number;
+  column_number: number;
+  column: string;
+  value: string;
+  problem: string;
+}
+
+export interface OnboardReport {
+  dry_run: boolean;
+  applied: boolean;
+  rows: number;
+  unchanged: number;
+  created: { customers: string[]; sites: string[]; assets: string[]; devices: string[] };
+  changed: { assets: string[]; devices: string[] };
+  without_credential: number;
+  tokens: { device: string; credential: number; token: string }[];
+  errors: OnboardError[];
+  more_errors: number;
+}
+
+/** A vibration snapshot without its samples. */
+export interface WaveformInfo {
+  id: number;
+  device: string;
+  signal: string;
+  axis: string | null;
+  unit: string | null;
+  measured_at: Iso;
+  received_at: Iso;
+  sample_rate_hz: number;
+  samples: number;
+  duration_s: number;
+  rms: number;
+  peak: number;
 }
 
 /** A kind of machine, as the server knows it. */
@@ -250,19 +345,45 @@ export interface AssetModel {
 }
 
 export interface DeadLetter {
-  id: number | string;
+  id: number;
   reason: string;
   detail: string;
   device: string | null;
   topic: string;
   received_at: Iso;
+  replayed_at: Iso | null;
+  content_type: string | null;
+  properties: { name: string; value: string }[];
   payload: string;
+  payload_base64?: string;
   payload_len: number;
+  whole: boolean;
 }
 
 export interface DeadLetterSummary {
   total: number;
   by_reason: Record<string, number>;
+  open: number;
+  open_by_reason: Record<string, number>;
+  kept: number;
+  kept_bytes: number;
+  dropped: number;
+}
+
+export interface StillRefused {
+  id: number;
+  reason: string;
+  detail: string;
+}
+
+/** What became of letters that were taken again. */
+export interface ReplayAnswer {
+  replayed: number;
+  readings: number;
+  waveforms: number;
+  still_refused: StillRefused[];
+  missing: number[];
+  next: string | null;
 }
 
 export interface SystemStatus {
@@ -273,7 +394,20 @@ export interface SystemStatus {
   readings_stored: number;
   messages_acknowledged: number;
   connections: number;
+  waveforms_acknowledged: number;
   dead_letters: number;
+  dead_letters_open: number;
+  dead_letters_dropped: number;
+  noticed: { late: number; duplicate: number; out_of_order: number; stuck: number };
+  access: { handshakes_failed: number; logins_refused: number; sessions_revoked: number; quota_pauses: number; tls_reload_errors: number };
+  damaged_chunks: { device: string; signal: string; tier: string; from: Iso; to: Iso; count: number; found_at: Iso; reason: string }[];
+  influx: {
+    state: 'starting' | 'running' | 'retrying' | 'unauthorized' | 'not_found' | 'stopped';
+    lag: number;
+    points_written: number;
+    refused: number;
+    last_error: string | null;
+  } | null;
   journal: {
     committed: number;
     oldest: number;

@@ -51,6 +51,33 @@ const REASON: Record<string, () => string> = {
   invalid_signal: m.dead_invalid_signal,
   invalid_timestamp: m.dead_invalid_timestamp,
   too_large: m.dead_too_large,
+  unit_mismatch: m.dead_unit_mismatch,
+  out_of_range: m.dead_out_of_range,
+  rate_of_change: m.dead_rate_of_change,
+  clock_ahead: m.dead_clock_ahead,
+  cardinality_limit: m.dead_cardinality_limit,
+  unknown_alias: m.dead_unknown_alias,
+  not_authorized: m.dead_not_authorized,
+  unsupported_format: m.dead_unsupported_format,
+};
+/** What a person does about each reason. */
+const REMEDY: Record<string, () => string> = {
+  unknown_topic: m.remedy_unknown_topic,
+  unknown_device: m.remedy_unknown_device,
+  malformed_payload: m.remedy_format,
+  empty_payload: m.remedy_format,
+  invalid_value: m.remedy_value,
+  invalid_signal: m.remedy_format,
+  invalid_timestamp: m.remedy_clock,
+  too_large: m.remedy_too_large,
+  unit_mismatch: m.remedy_unit,
+  out_of_range: m.remedy_limits,
+  rate_of_change: m.remedy_limits,
+  clock_ahead: m.remedy_clock,
+  cardinality_limit: m.remedy_cardinality,
+  unknown_alias: m.remedy_alias,
+  not_authorized: m.remedy_authorized,
+  unsupported_format: m.remedy_format,
 };
 const EVENT: Record<string, () => string> = {
   opened: m.event_opened,
@@ -74,6 +101,7 @@ export const orderWord = (status: OrderStatus): string => word(ORDER, status);
 export const kindWord = (kind: OrderKind): string => word(KIND, kind);
 export const outcomeWord = (outcome: Outcome): string => word(OUTCOME, outcome);
 export const reasonWord = (reason: string): string => word(REASON, reason);
+export const remedy = (reason: string): string => word(REMEDY, reason);
 export const eventWord = (kind: string): string => word(EVENT, kind);
 
 /** A name the server has in both languages. */
