@@ -11,8 +11,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use telemetry::DeviceId;
 
 use crate::{
+    backup::{BackupArgs, RestoreArgs},
+    bench::args::{BenchHistorianArgs, BenchQueryArgs},
     broker_url::BrokerUrl,
     config::{Override, parse_duration},
+    export::ExportArgs,
+    import::ImportArgs,
+    remote::{dead_letters::DeadLetterVerb, devices::DeviceVerb, onboard::OnboardArgs},
     replay::Speed,
 };
 
@@ -31,7 +36,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Show everything at once: a simulated plant, the program, and a web page to watch it on.
+    /// Show everything at once: a simulated plant, the program, and its web page.
     Demo(DemoArgs),
     /// Run: take readings in, learn, raise cases and work orders, serve API and web UI.
     Run(RunArgs),
@@ -39,6 +44,22 @@ pub(crate) enum Verb {
     Simulate(SimulateArgs),
     /// Publish a recorded CSV over MQTT, as if its device sent it now.
     Replay(ReplayArgs),
+    /// Import recorded tables: CSV, InfluxDB line protocol, Parquet.
+    Import(ImportArgs),
+    /// Export readings as CSV, line protocol or Parquet, also while the program runs.
+    Export(ExportArgs),
+    /// Enter devices, list them, and say who may publish in their name.
+    #[command(subcommand)]
+    Device(DeviceVerb),
+    /// Enter devices by the hundred from one CSV: all or nothing, each error with its place.
+    Onboard(OnboardArgs),
+    /// List messages that failed a check, and take them again after a fix.
+    #[command(subcommand)]
+    DeadLetter(DeadLetterVerb),
+    /// Copy everything that is kept into a new folder, while the program runs.
+    Backup(BackupArgs),
+    /// Fill an empty or missing data directory from a backup.
+    Restore(RestoreArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -57,6 +78,10 @@ pub(crate) enum ConfigVerb {
 pub(crate) enum BenchVerb {
     /// Messages and readings a second, durably acknowledged, by number of connections.
     Ingest(BenchIngestArgs),
+    /// Values a second from line protocol until they are acknowledged and can be queried, and bytes a value on disk.
+    Historian(BenchHistorianArgs),
+    /// How long a chart, the newest values and a restart take over much data.
+    Query(BenchQueryArgs),
 }
 
 /// Where the configuration comes from.
@@ -245,6 +270,9 @@ pub(crate) struct BenchIngestArgs {
     /// Broker to measure in turn with the same generator
     #[arg(long, value_name = "URL")]
     pub(crate) against: Option<BrokerUrl>,
+    /// Hold this many idle connections and tell the memory of each instead
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub(crate) idle: Option<u32>,
     /// Print the results as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -256,33 +284,23 @@ mod tests {
 
     use super::*;
 
+    /// The help of a verb and of every verb below it.
+    fn helps(verb: &mut clap::Command, path: &str, all: &mut String) {
+        let help = verb.render_help();
+        *all += &format!("$ bellwether{path} --help\n{help}\n\n");
+        for below in verb.get_subcommands_mut() {
+            let path = format!("{path} {}", below.get_name());
+            helps(below, &path, all);
+        }
+    }
+
     #[test]
     fn help_of_every_verb_stays_as_it_is() {
-        let mut all = Vec::new();
         let mut command = Cli::command().term_width(100);
         command.build();
-        for path in [
-            &[][..],
-            &["demo"],
-            &["run"],
-            &["simulate"],
-            &["replay"],
-            &["config"],
-            &["config", "check"],
-            &["bench"],
-            &["bench", "ingest"],
-        ] {
-            let mut verb = &mut command;
-            for name in path {
-                verb = verb.find_subcommand_mut(name).unwrap();
-            }
-            all.push(format!(
-                "$ bellwether {} --help\n{}\n",
-                path.join(" "),
-                verb.render_help()
-            ));
-        }
-        insta::assert_snapshot!(all.concat());
+        let mut all = String::new();
+        helps(&mut command, "", &mut all);
+        insta::assert_snapshot!(all);
     }
 
     #[test]
@@ -294,6 +312,13 @@ mod tests {
             "bellwether replay 1.csv --device pump-1 --speed 60 --qos 2 --broker mqtt://127.0.0.1:1884",
             "bellwether simulate --api http://127.0.0.1:8080 --for 10s",
             "bellwether config check --json",
+            "bellwether device add p1 --model pump --signal t=°F[-40..250] --signal u->v --token",
+            "bellwether device certificate p1 name --quota-messages 5 --json",
+            "bellwether device revoke 7 --api http://127.0.0.1:8081",
+            "bellwether onboard fleet.csv --dry-run --tokens out.csv",
+            "bellwether dead-letter list --reason out_of_range --state all",
+            "bellwether dead-letter replay --id 4 --id 5",
+            "bellwether dead-letter replay --reason out_of_range --device p1",
             "bellwether bench ingest --connections 10,100 --against mqtt://127.0.0.1:1884 --json",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -305,6 +330,14 @@ mod tests {
             "bellwether replay 1.csv",
             "bellwether replay 1.csv --device a/b",
             "bellwether bench ingest --connections 0",
+            "bellwether device add a/b",
+            "bellwether device add p1 --signal t=furlong",
+            "bellwether device certificate p1 fingerprint",
+            "bellwether device token gw --topic-prefix telemetry/hall-3",
+            "bellwether device list --api plant",
+            "bellwether dead-letter replay",
+            "bellwether dead-letter replay --id 4 --reason out_of_range",
+            "bellwether dead-letter list --reason bad_luck",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -4,17 +4,22 @@
 //! crates of the other rooms; see `ARCHITECTURE.md`.
 
 mod app;
+mod backup;
 mod bench;
 mod broker_url;
 mod cli;
 mod config;
 mod demo;
+mod export;
+mod import;
 mod logs;
 mod models;
 mod outcomes;
 mod pipeline;
 mod progress;
 mod publisher;
+mod recorded;
+mod remote;
 mod replay;
 mod signals;
 mod simulate;

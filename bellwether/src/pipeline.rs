@@ -23,7 +23,7 @@ use analytics::Fleet;
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
 use historian::{HistorianError, Journal, Snapshot, Store};
-use service::Service;
+use service::{Service, ServiceError};
 use telemetry::{
     AdvisorySink, AssetId, AssetModel, AssetModelId, Clock, DeviceId, Finding, JournalRecord,
     Offset,
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use apply::{Applied, ClosedOrders, Worker};
 
 /// The name of this reader in the journal.
-const READER: &str = "analytics";
+pub(crate) const READER: &str = "analytics";
 /// Bytes of records applied in one go: some tens of milliseconds of work.
 const READ_BYTES: usize = 2 * 1024 * 1024;
 /// How often position and snapshots are saved: a crash repeats this much work.
@@ -133,36 +133,49 @@ impl Pipeline {
                 }
             }
             if self.advisories_wait {
-                self.submit_advisories().await?;
+                self.submit_advisories(&stop).await?;
             }
+            // Only now everything that follows from these records has been done.
+            self.applied.send_if_modified(|applied| {
+                let advanced = *applied < self.position;
+                *applied = self.position;
+                advanced
+            });
             if self.saved_at.elapsed() >= SAVE_EVERY && self.saved < self.position {
-                self.save().await?;
+                self.save(&stop).await?;
             }
         }
         self.show();
-        if self.saved < self.position {
-            self.save().await?;
+        if self.saved < self.position
+            && let Err(error) = self.save(&stop).await
+        {
+            // The next start applies these records again, to the same findings.
+            let error = format!("{error:#}");
+            tracing::warn!(error, "stopping without the last position of the analytics");
         }
         Ok(())
     }
 
     /// Applies the next records and does what follows from them.
     async fn advance(&mut self, newest: Offset, stop: &CancellationToken) -> Result<()> {
-        let records = self.parts.journal.read(self.position, READ_BYTES).await?;
+        let parts = &self.parts;
+        let records = retry(stop, HistorianError::is_transient, || {
+            parts.journal.read(self.position, READ_BYTES)
+        })
+        .await
+        .context("the journal could not be read")?;
         let Some(last) = records.last().map(|(offset, _)| *offset) else {
             // Committed but empty for readers: dead letters only.
             self.position = newest;
-            self.applied.send_replace(newest);
             return Ok(());
         };
-        self.register(&records).await?;
+        self.register(&records, stop).await?;
         let applied = self.apply(records).await?;
         self.note(&applied);
         if !applied.findings.is_empty() {
             self.hand_on(applied.findings, stop).await?;
         }
         self.position = last;
-        self.applied.send_replace(last);
         if self.shown_at.elapsed() >= SHOW_EVERY {
             self.show();
         }
@@ -170,7 +183,11 @@ impl Pipeline {
     }
 
     /// Makes discovered assets of devices nobody has registered.
-    async fn register(&self, records: &[(Offset, Arc<JournalRecord>)]) -> Result<()> {
+    async fn register(
+        &self,
+        records: &[(Offset, Arc<JournalRecord>)],
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let mut unknown: BTreeSet<DeviceId> = BTreeSet::new();
         for (_, record) in records {
             for (index, device) in record.readings.devices().iter().enumerate() {
@@ -180,12 +197,21 @@ impl Pipeline {
                     unknown.insert(device.clone());
                 }
             }
+            // Some devices send vibration snapshots only.
+            let sampled = record.waveforms.iter().map(|waveform| &waveform.device);
+            let sampled = sampled.filter(|device| self.parts.service.assignment(device).is_none());
+            unknown.extend(sampled.cloned());
         }
         if unknown.is_empty() {
             return Ok(());
         }
         let unknown: Vec<DeviceId> = unknown.into_iter().collect();
-        for asset in self.parts.service.register_discovered(&unknown).await? {
+        let discovered = retry(stop, ServiceError::is_transient, || {
+            self.parts.service.register_discovered(&unknown)
+        })
+        .await
+        .context("discovered devices could not be registered")?;
+        for asset in discovered {
             tracing::info!(asset = %asset.id, "discovered");
             self.parts.events.asset_changed(&asset.id);
         }
@@ -239,9 +265,14 @@ impl Pipeline {
     }
 
     /// Hands cases without an order to the service system. What it cannot take now stays.
-    async fn submit_advisories(&mut self) -> Result<()> {
+    async fn submit_advisories(&mut self, stop: &CancellationToken) -> Result<()> {
+        let cases = self.parts.cases.clone();
         loop {
-            let pending = self.parts.cases.pending_advisories().await?;
+            let pending = retry(stop, AlertingError::is_transient, || {
+                cases.pending_advisories()
+            })
+            .await
+            .context("the cases could not be read")?;
             if pending.is_empty() {
                 self.advisories_wait = false;
                 return Ok(());
@@ -255,10 +286,11 @@ impl Pipeline {
                     }
                 };
                 let now = self.parts.clock.now();
-                self.parts
-                    .cases
-                    .order_raised(&advisory.case, &order, now)
-                    .await?;
+                retry(stop, AlertingError::is_transient, || {
+                    cases.order_raised(&advisory.case, &order, now)
+                })
+                .await
+                .context("an order could not be noted in its case")?;
                 tracing::info!(
                     asset = %advisory.asset, case = %advisory.case, %order, mode = %advisory.failure_mode,
                     opened_at = %advisory.opened_at, "work order proposed"
@@ -305,14 +337,17 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn save(&mut self) -> Result<()> {
+    /// Saves position and snapshots. On a full disk nothing is taken in, so there is nothing
+    /// to do meanwhile but to wait.
+    async fn save(&mut self, stop: &CancellationToken) -> Result<()> {
         let worker = self.worker.as_mut().context("the analytics has ended")?;
         let snapshots = worker.take_dirty()?;
-        self.parts
-            .journal
-            .save_position(READER, self.position, snapshots)
-            .await
-            .context("the position of the analytics could not be saved")?;
+        let journal = &self.parts.journal;
+        retry(stop, HistorianError::is_transient, || {
+            journal.save_position(READER, self.position, snapshots.clone())
+        })
+        .await
+        .context("the position of the analytics could not be saved")?;
         self.saved = self.position;
         self.saved_at = Instant::now();
         Ok(())

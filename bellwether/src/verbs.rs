@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    bench,
+    backup, bench,
     cli::{
         BenchVerb, ConfigArgs, ConfigCheckArgs, ConfigVerb, QosArg, ReplayArgs, RunArgs,
         SimulateArgs, Verb,
     },
-    config::{CONFIG_VARIABLE, Config, Log, LogFormat},
-    demo, logs,
+    config::{CONFIG_VARIABLE, Config, Listener, Log, LogFormat},
+    demo, export, import, logs,
     publisher::Acknowledged,
-    replay,
+    remote, replay,
     signals::stop_on_signal,
     simulate,
 };
@@ -33,8 +33,17 @@ pub(crate) async fn run(verb: Verb) -> Result<()> {
         Verb::Run(args) => serve(&args).await,
         Verb::Simulate(args) => simulate(args).await,
         Verb::Replay(args) => replay(args).await,
+        Verb::Import(args) => import::run(args).await,
+        Verb::Export(args) => export::run(args).await,
+        Verb::Device(verb) => remote::devices::run(verb).await,
+        Verb::Onboard(args) => remote::onboard::run(args).await,
+        Verb::DeadLetter(verb) => remote::dead_letters::run(verb).await,
+        Verb::Backup(args) => backup::backup(args).await,
+        Verb::Restore(args) => backup::restore(args).await,
         Verb::Config(ConfigVerb::Check(args)) => check(&args),
         Verb::Bench(BenchVerb::Ingest(args)) => bench::ingest(args).await,
+        Verb::Bench(BenchVerb::Historian(args)) => bench::historian(args).await,
+        Verb::Bench(BenchVerb::Query(args)) => bench::query(args).await,
     }
 }
 
@@ -176,15 +185,9 @@ fn check(args: &ConfigCheckArgs) -> Result<()> {
     if args.json {
         return print_json(&config);
     }
-    let on = |enabled: Option<std::net::SocketAddr>| {
-        enabled.map_or_else(|| "off".to_owned(), |bind| format!("mqtt://{bind}"))
-    };
     println!("The configuration is good.");
     println!("  data      {}", config.data_dir.display());
-    println!(
-        "  mqtt      {}",
-        on(config.ingest.listener.as_ref().map(|l| l.bind))
-    );
+    println!("  mqtt      {}", mqtt_line(config.ingest.listener.as_ref()));
     for subscriber in &config.ingest.subscribers {
         println!(
             "  reads     {} as {}",
@@ -198,4 +201,28 @@ fn check(args: &ConfigCheckArgs) -> Result<()> {
         config.analytics.learning_rows
     );
     Ok(())
+}
+
+/// Where devices publish, and what they must show there.
+fn mqtt_line(listener: Option<&Listener>) -> String {
+    let Some(listener) = listener else {
+        return "off".to_owned();
+    };
+    let mut line = match &listener.tls {
+        Some(tls) => format!(
+            "mqtts://{} with {}, client certificates {:?}",
+            listener.bind,
+            tls.cert.display(),
+            tls.client_certificates
+        ),
+        None => format!("mqtt://{}", listener.bind),
+    };
+    line += match listener.access {
+        ingest::Access::Open => ", no credential needed",
+        ingest::Access::Required => ", credentials required",
+    };
+    if let Some(insecurity) = listener.insecurity() {
+        line += &format!("\n            WARNING: {insecurity}");
+    }
+    line
 }

@@ -1,8 +1,8 @@
 //! The wiring: which part is connected to which, in what order they start and stop.
 //!
 //! ```text
-//! listener, subscribers ──▶ journal ─┬─▶ store                      (reader "historian")
-//!        gate ◀── service            └─▶ pipeline ─▶ cases ─▶ service  (reader "analytics")
+//! listener, subscribers, HTTP ─▶ journal ─┬─▶ store                      (reader "historian")
+//!        gate ◀── service                 └─▶ pipeline ─▶ cases ─▶ service  (reader "analytics")
 //!                    └── outcomes ─▶ cases, journal
 //! dashboards read from all of them
 //! ```
@@ -13,20 +13,21 @@
 //! back at the next start, so stopping may be cut short without losing anything.
 
 mod data_dir;
+mod influx;
 mod settings;
 mod sockets;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use alerting::CaseDesk;
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
 use historian::{Journal, JournalConfig, Store, StoreConfig};
-use ingest::{IngestStats, Listener, Subscriber};
-use service::{Registration, Service, ServiceConfig};
+use ingest::{IngestStats, Intake, Listener, Subscriber};
+use service::Service;
 use telemetry::{AssetModel, AssetModelId, Clock, SystemClock, Timestamp};
 use tokio::{
     net::TcpListener,
@@ -39,10 +40,13 @@ use crate::{
     outcomes::Outcomes,
     pipeline::{Pipeline, PipelineParts},
 };
-use data_dir::DataDir;
+pub(crate) use data_dir::DataDir;
 use settings::{analytics_config, bind_listener, decoder, load_models, subscribers};
 pub(crate) use sockets::free_port;
 use tasks::Tasks;
+
+/// How often it is saved when credentials were used last: as exact as people ask.
+const SAVE_USES_EVERY: Duration = Duration::from_mins(1);
 
 /// Every part, open and connected, with both sockets bound. Cheap to clone where shared.
 #[derive(Clone)]
@@ -71,6 +75,7 @@ pub(crate) struct App {
     config: Config,
     models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
     outcomes: Arc<Notify>,
+    intake: Intake,
     pipeline: Pipeline,
     listener: Option<Listener>,
     subscribers: Vec<Subscriber>,
@@ -90,15 +95,16 @@ impl App {
         let data_dir = DataDir::lock(&config.data_dir)?;
         let http = sockets::bind_http(config.http.bind).await?;
         let models = Arc::new(load_models(config.models.dir.as_deref())?);
-        let files = Files::open(&data_dir, &config, &clock).await?;
+        let files = Files::open(&data_dir, &config, &models, &clock).await?;
         let stats = Arc::new(IngestStats::new());
         let ingest = ingest::Parts {
             journal: Arc::new(files.journal.clone()),
             gate: Arc::new(files.service.clone()),
             clock: Arc::clone(&clock),
-            decoder: Arc::new(decoder(&config)?),
+            decoder: Arc::new(decoder(&config, &files.store, &stats)?),
             stats: Arc::clone(&stats),
         };
+        let intake = Intake::new(ingest.clone());
         let listener = bind_listener(&config, ingest.clone()).await?;
         let subscribers = subscribers(&config, &ingest)?;
         let (fleet, events) = (FleetView::new(), EventBus::new());
@@ -135,6 +141,7 @@ impl App {
             config,
             models,
             outcomes: Arc::new(Notify::new()),
+            intake,
             pipeline,
             listener,
             subscribers,
@@ -176,9 +183,13 @@ impl App {
         for subscriber in self.subscribers {
             tasks.intake("a subscriber", subscriber.run(shutdown.clone()));
         }
+        let influx = influx::start(&self.config, &parts, &mut tasks, &readers_stop).await?;
         let dashboards = dashboards::Parts {
             journal: parts.journal.clone(),
             store: parts.store.clone(),
+            readings: influx.readings,
+            influx: influx.monitor,
+            intake: self.intake,
             cases: parts.cases.clone(),
             service: parts.service.clone(),
             fleet: parts.fleet.clone(),
@@ -210,6 +221,8 @@ impl App {
             wake: self.outcomes,
         };
         tasks.reader("the outcomes", outcomes.run(readers_stop.clone()));
+        let uses = save_uses(parts.service.clone(), readers_stop.clone());
+        tasks.reader("the uses of credentials", uses);
         tracing::info!(data_dir = %self.data_dir.path().display(), config = ?self.config.log.level, "running");
         let ended = tasks.run(readers_stop).await;
         parts.cases.close().await;
@@ -222,6 +235,23 @@ impl App {
     }
 }
 
+/// Saves now and then, and at the end, when credentials were used last.
+async fn save_uses(service: Service, stop: CancellationToken) -> Result<()> {
+    loop {
+        let stopping = tokio::select! {
+            () = tokio::time::sleep(SAVE_USES_EVERY) => false,
+            () = stop.cancelled() => true,
+        };
+        // It is for people only, and it is tried again with the next ones.
+        if let Err(error) = service.flush_last_used().await {
+            tracing::warn!(%error, "when credentials were used is not saved yet");
+        }
+        if stopping {
+            return Ok(());
+        }
+    }
+}
+
 /// The parts that keep a file each.
 struct Files {
     journal: Journal,
@@ -231,23 +261,25 @@ struct Files {
 }
 
 impl Files {
-    async fn open(data_dir: &DataDir, config: &Config, clock: &Arc<dyn Clock>) -> Result<Self> {
-        let journal = Journal::open(JournalConfig::at(data_dir.file("journal.db")))
-            .context("cannot open the journal")?;
+    async fn open(
+        data_dir: &DataDir,
+        config: &Config,
+        models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let mut journal = JournalConfig::at(data_dir.file("journal.db"));
+        journal.max_dead_letters = config.historian.dead_letters_max;
+        journal.max_dead_letter_bytes = config.historian.dead_letters_max_bytes;
+        let journal = Journal::open(journal).context("cannot open the journal")?;
         let mut store = StoreConfig::at(data_dir.file("historian.db"));
-        store.retention = config.historian.retention;
+        store.retention = config.historian.retention.clone();
         let store = Store::open(store, &journal)
             .await
             .context("cannot open the historian")?;
         let cases = CaseDesk::open(&data_dir.file("cases.db"))
             .await
             .context("cannot open the cases")?;
-        let registration = if config.service.open_registration {
-            Registration::Open
-        } else {
-            Registration::Closed
-        };
-        let settings = ServiceConfig { registration };
+        let settings = settings::service(config, models);
         let service = Service::open(&data_dir.file("service.db"), settings, Arc::clone(clock))
             .await
             .context("cannot open the service system")?;

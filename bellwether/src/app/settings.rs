@@ -3,11 +3,16 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, anyhow};
-use ingest::{Decoder, Listener, ListenerConfig, Subscriber, SubscriberConfig, TopicPattern};
+use historian::Store;
+use ingest::{
+    CheckConfig, Decoder, IngestStats, Listener, ListenerConfig, Subscriber, SubscriberConfig,
+    TlsConfig,
+};
+use service::{Registration, ServiceConfig};
 use telemetry::{AssetModel, AssetModelId};
 
 use super::sockets;
-use crate::config::{Config, Format, Protocol};
+use crate::config::{Config, Protocol};
 
 pub(super) fn load_models(dir: Option<&Path>) -> Result<BTreeMap<AssetModelId, Arc<AssetModel>>> {
     let models = crate::models::load(dir)?;
@@ -25,16 +30,32 @@ pub(super) fn analytics_config(config: &Config) -> analytics::Config {
     }
 }
 
-pub(super) fn decoder(config: &Config) -> Result<Decoder> {
+/// The decoder with its checks, knowing what is stored, so that the first reading after a
+/// restart is judged like any other.
+pub(super) fn decoder(config: &Config, store: &Store, stats: &Arc<IngestStats>) -> Result<Decoder> {
     let patterns = config.ingest.topics.iter().map(|topic| {
-        let format = match topic.format {
-            Format::Json => ingest::Format::Json,
-            Format::Number => ingest::Format::Number,
-        };
-        TopicPattern::parse(&topic.pattern, format)
-            .with_context(|| format!("key ingest.topic: pattern {:?}", topic.pattern))
+        let pattern = topic.compiled().map_err(|problem| anyhow!(problem));
+        pattern.with_context(|| format!("key ingest.topic: pattern {:?}", topic.pattern))
     });
-    Ok(Decoder::new(patterns.collect::<Result<_>>()?))
+    let checks = &config.ingest.checks;
+    let decoder = Decoder::new(patterns.collect::<Result<_>>()?)
+        .with_checks(CheckConfig {
+            clock_ahead: checks.clock_ahead,
+            late_after: checks.late_after,
+            new_devices_per_minute: checks.new_devices_per_minute,
+            new_signals_per_minute: checks.new_signals_per_minute,
+        })
+        .with_stats(Arc::clone(stats));
+    let known = store.series(None).into_iter();
+    decoder.seed(known.map(|series| {
+        (
+            series.device,
+            series.signal,
+            series.last_at,
+            series.last_value,
+        )
+    }));
+    Ok(decoder)
 }
 
 pub(super) async fn bind_listener(
@@ -44,8 +65,18 @@ pub(super) async fn bind_listener(
     let Some(listener) = &config.ingest.listener else {
         return Ok(None);
     };
+    if let Some(insecurity) = listener.insecurity() {
+        tracing::warn!("{insecurity}");
+    }
     let settings = ListenerConfig {
         bind: listener.bind,
+        access: listener.access,
+        tls: listener.tls.as_ref().map(|tls| TlsConfig {
+            cert: tls.cert.clone(),
+            key: tls.key.clone(),
+            client_ca: tls.client_ca.clone(),
+            client_certificates: tls.client_certificates,
+        }),
         max_packet_bytes: listener.max_packet_bytes as usize,
         max_connections: listener.max_connections as usize,
         max_connections_per_address: listener.max_connections_per_address as usize,
@@ -84,4 +115,27 @@ pub(super) fn subscribers(config: &Config, parts: &ingest::Parts) -> Result<Vec<
                 .with_context(|| format!("section ingest.subscriber number {at}"))
         });
     made.collect()
+}
+
+pub(super) fn service(
+    config: &Config,
+    models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+) -> ServiceConfig {
+    let access = config
+        .ingest
+        .listener
+        .as_ref()
+        .map(|listener| listener.access);
+    ServiceConfig {
+        registration: if config.service.open_registration {
+            Registration::Open
+        } else {
+            Registration::Closed
+        },
+        models: Arc::clone(models),
+        access: match access {
+            Some(ingest::Access::Required) => service::Access::Required,
+            Some(ingest::Access::Open) | None => service::Access::Open,
+        },
+    }
 }

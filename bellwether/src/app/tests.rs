@@ -86,6 +86,28 @@ impl Running {
         acknowledged.readings()
     }
 
+    /// Publishes these payloads of one device, one after the other.
+    async fn send(&self, device: &str, payloads: &[String]) {
+        let acknowledged = Arc::new(Acknowledged::default());
+        let connection = Connection {
+            url: format!("mqtt://{}", self.mqtt).parse().unwrap(),
+            client_id: device.to_owned(),
+            qos: QoS::AtLeastOnce,
+            window: 1,
+        };
+        let (_abandon, abandoned) = watch::channel(false);
+        let publisher = Publisher::start(connection, acknowledged, abandoned);
+        for payload in payloads {
+            let message = Message {
+                topic: format!("telemetry/{device}").into(),
+                payload: payload.clone(),
+                readings: 1,
+            };
+            publisher.send(message).await.unwrap();
+        }
+        publisher.finish().await.unwrap();
+    }
+
     /// Waits until historian and analytics have applied what is committed.
     async fn settle(&self) {
         let goal = *self.parts.journal.committed().borrow();
@@ -170,5 +192,76 @@ async fn a_taken_port_or_folder_is_said_with_the_key_to_change() {
         message.contains(&running.http.to_string()) && message.contains("http.bind"),
         "{message}"
     );
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_declared_is_checked_at_the_edge_and_a_restart_forgets_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let csv = "device,model,signals\n\
+               c-1,screw-compressor,oil_temperature_c=°F;t2->bearing_temperature_c[0..150]\n";
+    let options = service::OnboardOptions::default();
+    let report = running.parts.service.onboard(csv.as_bytes(), options);
+    let report = report.await.unwrap();
+    assert!(report.applied, "{report:?}");
+    let row = |secs: i64, oil: f64, bearing: f64| {
+        let ts = 1_700_000_000_000 + secs * 1_000;
+        format!("{{\"ts\":{ts},\"oil_temperature_c\":{oil},\"t2\":{bearing}}}")
+    };
+    // 140 °F is 60 °C. The second bearing temperature is beyond what the device declares.
+    running
+        .send("c-1", &[row(0, 140.0, 70.0), row(10, 140.0, 151.0)])
+        .await;
+    running.settle().await;
+    let device = DeviceId::new("c-1").unwrap();
+    let series = running.parts.store.series(Some(&device));
+    let last: Vec<(&str, u64, f64)> = series
+        .iter()
+        .map(|series| (series.signal.as_str(), series.count, series.last_value))
+        .collect();
+    assert_eq!(last.len(), 2, "{last:?}");
+    assert_eq!(last[0], ("bearing_temperature_c", 1, 70.0));
+    assert!((last[1].2 - 60.0).abs() < 1e-9, "{last:?}");
+    running.stop().await;
+
+    // The model says that oil does not warm by 20 K in a second. The last value is known from
+    // the store: without it the first reading after a restart would have nothing to be held
+    // against.
+    let running = start(dir.path()).await;
+    running.send("c-1", &[row(11, 300.0, 70.5)]).await;
+    running.settle().await;
+    let query = historian::DeadLetterQuery {
+        limit: 10,
+        ..historian::DeadLetterQuery::default()
+    };
+    let letters = running.parts.journal.dead_letters(query).await.unwrap();
+    let reasons: Vec<_> = letters
+        .iter()
+        .map(|stored| stored.letter.reason.as_str())
+        .collect();
+    assert_eq!(reasons, ["rate_of_change", "out_of_range"]);
+    running.stop().await;
+}
+
+/// The first block of this kind in a page.
+fn block<'a>(page: &'a str, kind: &str) -> &'a str {
+    let fence = format!("```{kind}\n");
+    let begin = page.find(&fence).unwrap() + fence.len();
+    let length = page[begin..].find("```").unwrap();
+    &page[begin..begin + length]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_of_the_security_page_is_onboarded() {
+    let page = include_str!("../../../docs/security.md");
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let options = service::OnboardOptions::default();
+    let csv = block(page, "csv");
+    let report = running.parts.service.onboard(csv.as_bytes(), options);
+    let report = report.await.unwrap();
+    assert!(report.applied, "{report:?}");
+    assert_eq!(report.created.devices.len(), 2);
     running.stop().await;
 }

@@ -3,6 +3,7 @@
 //! after the last connection stood, and then waits for the ones that are still out.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Arc,
@@ -16,6 +17,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
+    time::Instant,
 };
 
 use super::packets::{Acks, Publishes, READINGS, connect};
@@ -36,8 +38,8 @@ pub(super) struct Plan {
     pub(super) target: SocketAddr,
     /// Connections, one device each.
     pub(super) connections: u16,
-    /// Messages without an acknowledgement at the same time, for each connection.
-    pub(super) inflight: u16,
+    /// How fast messages go out.
+    pub(super) pace: Pace,
     /// Before the measurement.
     pub(super) warm_up: Duration,
     /// The measurement.
@@ -48,18 +50,73 @@ pub(super) struct Plan {
     pub(super) first_ts_ms: u64,
 }
 
-/// What was measured.
+/// How fast messages go out.
 #[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pace {
+    /// As fast as this many messages a connection may be without an acknowledgement.
+    Window(u16),
+    /// So many a second over all connections, whatever is acknowledged.
+    PerSecond(f64),
+}
+
+/// How long acknowledgements took: counts in steps of five percent of the time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Latency {
+    counts: Vec<u64>,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            counts: vec![0; Self::STEPS],
+        }
+    }
+}
+
+impl Latency {
+    /// From a microsecond to a quarter of an hour.
+    const STEPS: usize = 424;
+    const GROWTH: f64 = 1.05;
+
+    fn add(&mut self, took: Duration, count: u64) {
+        let micros = (took.as_secs_f64() * 1e6).max(1.0);
+        let step = (micros.ln() / Self::GROWTH.ln()) as usize;
+        self.counts[step.min(Self::STEPS - 1)] += count;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+    }
+
+    /// The upper end of the step in which the share `part` is reached, in milliseconds.
+    pub(super) fn quantile_ms(&self, part: f64) -> f64 {
+        let wanted = (self.counts.iter().sum::<u64>() as f64 * part).ceil() as u64;
+        let mut sum = 0;
+        let step = self.counts.iter().position(|count| {
+            sum += count;
+            sum >= wanted
+        });
+        let micros = Self::GROWTH.powi(step.unwrap_or(0) as i32 + 1);
+        super::rounded(micros / 1e3)
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rate {
     /// Messages acknowledged a second.
     pub(super) messages_per_s: f64,
     /// Messages acknowledged in all, with warm-up and drain.
     pub(super) acknowledged: u64,
+    /// From when a message was due to its acknowledgement; only with a pace.
+    pub(super) latency: Latency,
 }
 
 impl Rate {
     /// Readings acknowledged a second.
-    pub(super) fn readings_per_s(self) -> f64 {
+    pub(super) fn readings_per_s(&self) -> f64 {
         self.messages_per_s * READINGS as f64
     }
 }
@@ -85,27 +142,33 @@ async fn run(plan: Plan) -> Result<Rate> {
     let acknowledged = Arc::new(AtomicU64::new(0));
     let stop = Arc::new(AtomicBool::new(false));
     let mut devices = JoinSet::new();
-    for (device, socket) in sockets {
+    let measuring = Arc::new(AtomicBool::new(false));
+    for (nth, (device, socket)) in sockets.into_iter().enumerate() {
         let device = Device {
             socket,
             publishes: Publishes::new(&device, plan.first_ts_ms),
-            window: u32::from(plan.inflight),
             acknowledged: Arc::clone(&acknowledged),
             stop: Arc::clone(&stop),
         };
-        devices.spawn(device.run());
+        match plan.pace {
+            Pace::Window(window) => devices.spawn(device.run(u32::from(window))),
+            Pace::PerSecond(rate) => {
+                let beat = Beat::new(rate, plan.connections, nth);
+                devices.spawn(device.run_paced(beat, Arc::clone(&measuring)))
+            }
+        };
     }
     tokio::time::sleep(plan.warm_up).await;
-    let (from, before) = (
-        tokio::time::Instant::now(),
-        acknowledged.load(Ordering::Relaxed),
-    );
+    measuring.store(true, Ordering::Relaxed);
+    let (from, before) = (Instant::now(), acknowledged.load(Ordering::Relaxed));
     tokio::time::sleep(plan.measured).await;
     let (took, after) = (from.elapsed(), acknowledged.load(Ordering::Relaxed));
+    measuring.store(false, Ordering::Relaxed);
     stop.store(true, Ordering::Relaxed);
+    let mut latency = Latency::default();
     let drained = tokio::time::timeout(DRAIN, async {
         while let Some(ended) = devices.join_next().await {
-            ended.context("a connection panicked")??;
+            latency.merge(&ended.context("a connection panicked")??);
         }
         anyhow::Ok(())
     });
@@ -120,6 +183,7 @@ async fn run(plan: Plan) -> Result<Rate> {
     Ok(Rate {
         messages_per_s: (after - before) as f64 / took.as_secs_f64(),
         acknowledged: acknowledged.load(Ordering::Relaxed),
+        latency,
     })
 }
 
@@ -141,7 +205,11 @@ async fn dial_all(plan: &Plan) -> Result<Vec<(String, TcpStream)>> {
     Ok(sockets)
 }
 
-async fn dial(target: SocketAddr, device: String) -> Result<(String, TcpStream)> {
+/// Opens a connection of a device.
+///
+/// # Errors
+/// When the target cannot be reached or refuses.
+pub(super) async fn dial(target: SocketAddr, device: String) -> Result<(String, TcpStream)> {
     let mut socket = TcpStream::connect(target)
         .await
         .with_context(|| format!("cannot connect to {target}"))?;
@@ -158,27 +226,48 @@ async fn dial(target: SocketAddr, device: String) -> Result<(String, TcpStream)>
     Ok((device, socket))
 }
 
+/// When a connection sends at a given pace: a burst at each beat, the beats of the connections
+/// spread evenly, so that the generator is not busy with timers alone.
+struct Beat {
+    every: Duration,
+    first: Duration,
+    /// Messages a beat; the fraction is carried over.
+    messages: f64,
+}
+
+impl Beat {
+    /// A beat of two milliseconds at least; longer with many connections, 20 us for each.
+    fn new(rate: f64, connections: u16, nth: usize) -> Self {
+        let every = Duration::from_micros(2_000.max(u64::from(connections) * 20));
+        let share = nth as f64 / f64::from(connections);
+        Self {
+            every,
+            first: every.mul_f64(share),
+            messages: rate / f64::from(connections) * every.as_secs_f64(),
+        }
+    }
+}
+
 struct Device {
     socket: TcpStream,
     publishes: Publishes,
-    window: u32,
     acknowledged: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
 
 impl Device {
-    async fn run(mut self) -> Result<()> {
+    async fn run(mut self, window: u32) -> Result<Latency> {
         let mut acks = Acks::default();
         let mut outgoing = Vec::new();
         let mut incoming = vec![0; READ_BYTES];
         let mut open = 0;
         loop {
-            if !self.stop.load(Ordering::Relaxed) && open < self.window {
+            if !self.stop.load(Ordering::Relaxed) && open < window {
                 outgoing.clear();
-                for _ in open..self.window {
+                for _ in open..window {
                     self.publishes.write_next(&mut outgoing);
                 }
-                open = self.window;
+                open = window;
                 // A whole window of acknowledgements fits the socket buffers, so writing
                 // before reading cannot lock up with a peer that does the same.
                 self.socket.write_all(&outgoing).await?;
@@ -186,18 +275,101 @@ impl Device {
             if open == 0 {
                 // DISCONNECT
                 self.socket.write_all(&[0xe0, 0]).await?;
-                return Ok(());
+                return Ok(Latency::default());
             }
             let read = self.socket.read(&mut incoming).await?;
-            if read == 0 {
-                bail!("the connection was ended with {open} messages unacknowledged");
-            }
-            let count = acks
-                .count(&incoming[..read])
-                .map_err(|unexpected| anyhow::anyhow!("unexpected packet {unexpected:?}"))?;
+            let count = self.count(&mut acks, &incoming[..read], open)?;
             open = open.saturating_sub(count);
-            self.acknowledged
-                .fetch_add(u64::from(count), Ordering::Relaxed);
         }
+    }
+
+    /// Sends by the beat and notes how long each acknowledgement took, in the order of sending.
+    async fn run_paced(mut self, beat: Beat, measuring: Arc<AtomicBool>) -> Result<Latency> {
+        let mut acks = Acks::default();
+        let mut latency = Latency::default();
+        let mut outgoing = Vec::new();
+        let mut incoming = vec![0; READ_BYTES];
+        let mut open: VecDeque<(Instant, u32)> = VecDeque::new();
+        let mut due = 0.0;
+        let mut next = Instant::now() + beat.first;
+        loop {
+            let stopped = self.stop.load(Ordering::Relaxed);
+            if stopped && open.is_empty() {
+                self.socket.write_all(&[0xe0, 0]).await?;
+                return Ok(latency);
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(next), if !stopped => {
+                    due += beat.messages;
+                    outgoing.clear();
+                    for _ in 0..due as u32 {
+                        self.publishes.write_next(&mut outgoing);
+                    }
+                    if due >= 1.0 {
+                        // The moment it was due, not the moment this got round to it.
+                        open.push_back((next, due as u32));
+                    }
+                    due = due.fract();
+                    next += beat.every;
+                    self.socket.write_all(&outgoing).await?;
+                }
+                read = self.socket.read(&mut incoming), if !open.is_empty() => {
+                    let now = Instant::now();
+                    let mut count = self.count(&mut acks, &incoming[..read?], open.len() as u32)?;
+                    while let Some((sent, left)) = open.front_mut() && count > 0 {
+                        let these = count.min(*left);
+                        if measuring.load(Ordering::Relaxed) {
+                            latency.add(now.duration_since(*sent), u64::from(these));
+                        }
+                        *left -= these;
+                        count -= these;
+                        if *left == 0 {
+                            open.pop_front();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts the acknowledgements in what was read.
+    fn count(&self, acks: &mut Acks, read: &[u8], open: u32) -> Result<u32> {
+        if read.is_empty() {
+            bail!("the connection was ended with {open} messages or bursts unacknowledged");
+        }
+        let count = acks
+            .count(read)
+            .map_err(|unexpected| anyhow::anyhow!("unexpected packet {unexpected:?}"))?;
+        self.acknowledged
+            .fetch_add(u64::from(count), Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_within_a_step_of_what_was_added() {
+        let mut latency = Latency::default();
+        for millis in 1..=100 {
+            latency.add(Duration::from_millis(millis), 10);
+        }
+        for (part, expected) in [(0.5, 50.0), (0.99, 99.0), (1.0, 100.0)] {
+            let found = latency.quantile_ms(part);
+            assert!((found / expected - 1.0).abs() < 0.06, "{part}: {found}");
+        }
+        let mut both = Latency::default();
+        both.merge(&latency);
+        assert_eq!(both, latency);
+    }
+
+    #[test]
+    fn beats_carry_the_whole_rate() {
+        let beat = Beat::new(90_000.0, 100, 50);
+        let a_second = beat.messages / beat.every.as_secs_f64() * 100.0;
+        assert!((a_second - 90_000.0).abs() < 1.0, "{a_second}");
+        assert_eq!(beat.first, beat.every / 2);
     }
 }

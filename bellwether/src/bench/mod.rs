@@ -1,135 +1,37 @@
-//! `bench ingest`: how many messages a second are durably acknowledged.
+//! `bench`: figures of this machine, each checked against a count before it is told.
 //!
-//! For each number of connections the engine and the broker it is compared with are measured
-//! in turn, by the same generator, minutes apart at most, because figures of one machine at
-//! different times do not compare. Both are processes of their own.
+//! * [`ingest`]: messages durably acknowledged, how long that takes at half load, and what an idle
+//!   connection costs;
+//! * [`historian`]: values from line protocol until they can be queried, and their bytes on disk,
+//!   here and in the stores it is compared with;
+//! * [`query`]: a chart over a year, the newest values, and a restart.
+//!
+//! What is measured is a process of its own; the generator beside it takes its share of the same
+//! processors, and is the same for everybody.
 
+pub(crate) mod args;
 mod engine;
+mod historian;
+mod idle;
+mod ingest;
+mod lines;
 mod load;
 mod packets;
+mod query;
+mod recordings;
+mod stores;
 
-use std::{net::SocketAddr, time::Duration};
+pub(crate) use historian::historian;
+pub(crate) use ingest::ingest;
+pub(crate) use query::query;
 
-use anyhow::{Context, Result};
-use serde::Serialize;
-use telemetry::{Clock, SystemClock};
-
-use crate::{
-    broker_url::BrokerUrl,
-    cli::BenchIngestArgs,
-    verbs::{print_json, start_plain_log},
-};
-use engine::Engine;
-use load::{Plan, Rate, measure};
-
-/// Before each measurement: connections are warm, files have grown, caches are filled.
-const WARM_UP: Duration = Duration::from_secs(2);
-
-/// One line of the result.
-#[derive(Debug, Clone, Serialize)]
-struct Line {
-    connections: u16,
-    inflight: u16,
-    messages_per_s: f64,
-    readings_per_s: f64,
-    against_messages_per_s: Option<f64>,
-    ratio: Option<f64>,
-    /// Commits the slower of historian and analytics had not applied at the end.
-    commits_behind: u64,
-    /// How long it took them to catch up.
-    caught_up_in_s: f64,
+/// Rounds a figure for people and scripts: three digits behind the point are more than is known.
+fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
 }
 
-/// Measures and tells.
-///
-/// # Errors
-/// When the engine or the broker fails.
-pub(crate) async fn ingest(args: BenchIngestArgs) -> Result<()> {
-    start_plain_log("warn");
-    let against = match &args.against {
-        Some(url) => Some(resolve(url).await?),
-        None => None,
-    };
-    let engine = Engine::start().await?;
-    let mut lines = Vec::new();
-    let mut readings = 0;
-    if !args.json {
-        println!(
-            "connections  inflight  messages/s  readings/s  against/s  ratio  behind  caught up in"
-        );
-    }
-    for (nth, &connections) in args.connections.iter().enumerate() {
-        let plan = |target, who: &str| Plan {
-            target,
-            connections,
-            inflight: args.inflight,
-            warm_up: WARM_UP,
-            measured: Duration::from_secs(args.seconds),
-            run: format!("{who}{nth}"),
-            // Well in the past, so that no message is ahead of the clock.
-            first_ts_ms: SystemClock.now().as_millis().unsigned_abs() - 86_400_000,
-        };
-        let rate = measure(plan(engine.mqtt(), "a")).await?;
-        readings += rate.acknowledged * packets::READINGS;
-        let lag = engine.drain(readings).await?;
-        let other = match against {
-            Some(address) => Some(measure(plan(address, "b")).await?),
-            None => None,
-        };
-        let line = line(&args, connections, rate, other, lag);
-        if !args.json {
-            println!("{}", shown(&line));
-        }
-        lines.push(line);
-    }
-    engine.stop().await?;
-    if args.json {
-        print_json(&lines)?;
-    }
-    Ok(())
-}
-
-fn line(
-    args: &BenchIngestArgs,
-    connections: u16,
-    rate: Rate,
-    other: Option<Rate>,
-    lag: engine::Lag,
-) -> Line {
-    let rounded = |value: f64| value.round();
-    Line {
-        connections,
-        inflight: args.inflight,
-        messages_per_s: rounded(rate.messages_per_s),
-        readings_per_s: rounded(rate.readings_per_s()),
-        against_messages_per_s: other.map(|other| rounded(other.messages_per_s)),
-        ratio: other
-            .map(|other| (rate.messages_per_s / other.messages_per_s * 100.0).round() / 100.0),
-        commits_behind: lag.commits,
-        caught_up_in_s: (lag.drained_in.as_secs_f64() * 100.0).round() / 100.0,
-    }
-}
-
-fn shown(line: &Line) -> String {
-    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    format!(
-        "{:>11}  {:>8}  {:>10.0}  {:>10.0}  {:>9}  {:>5}  {:>6}  {:>10.2} s",
-        line.connections,
-        line.inflight,
-        line.messages_per_s,
-        line.readings_per_s,
-        or_dash(line.against_messages_per_s.map(|rate| format!("{rate:.0}"))),
-        or_dash(line.ratio.map(|ratio| format!("{ratio:.2}"))),
-        line.commits_behind,
-        line.caught_up_in_s,
-    )
-}
-
-async fn resolve(url: &BrokerUrl) -> Result<SocketAddr> {
-    let mut found = tokio::net::lookup_host((url.host.as_str(), url.port))
-        .await
-        .with_context(|| format!("cannot resolve {url}"))?;
-    found
-        .next()
-        .with_context(|| format!("{url} has no address"))
+/// The value below which the share `part` of the sorted values lies.
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    let at = (sorted.len().saturating_sub(1) as f64 * part).round() as usize;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }

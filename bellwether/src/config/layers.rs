@@ -200,6 +200,28 @@ impl Layers {
         self.settings.remove(key)
     }
 
+    /// The setting of a key, left where it is.
+    pub(crate) fn peek(&self, key: &str) -> Option<&Setting> {
+        self.settings.get(key)
+    }
+
+    /// Takes every key below a table out, each by what follows the table's name.
+    pub(crate) fn take_under(&mut self, table: &str) -> Vec<(String, Setting)> {
+        let prefix = format!("{table}.");
+        let found: Vec<String> = self
+            .settings
+            .range(prefix.clone()..)
+            .map_while(|(key, _)| key.strip_prefix(&prefix).map(str::to_owned))
+            .collect();
+        found
+            .into_iter()
+            .filter_map(|rest| {
+                let setting = self.settings.remove(&format!("{prefix}{rest}"))?;
+                Some((rest, setting))
+            })
+            .collect()
+    }
+
     /// The positions that occur in a list of tables such as `ingest.subscriber`.
     pub(crate) fn positions(&self, list: &str) -> Vec<usize> {
         let prefix = format!("{list}.");

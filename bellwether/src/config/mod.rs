@@ -2,10 +2,14 @@
 //!
 //! [`layers`] collects what was written where, [`values`] gives it types, and
 //! [`Config::try_from`] takes every key it knows and refuses the rest. A [`Config`] cannot be
-//! wrong in a way that only shows later: addresses are loopback, limits are in range, asset
-//! models are consistent. No configuration at all is a working one.
+//! wrong in a way that only shows later: what other machines can reach is guarded, limits are
+//! in range, asset models are consistent. No configuration at all is a working one.
 
+mod historian;
+mod influx;
+mod ingest;
 mod layers;
+mod listener;
 mod sections;
 mod values;
 
@@ -16,10 +20,14 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use layers::{CONFIG_VARIABLE, ConfigError, Layers};
-pub(crate) use sections::{
-    Analytics, Format, Historian, Http, Ingest, Log, LogFormat, Models, Protocol, Service,
+pub(crate) use self::historian::Historian;
+pub(crate) use self::influx::Queries;
+pub(crate) use self::{
+    ingest::{Ingest, Protocol},
+    listener::Listener,
 };
+pub(crate) use layers::{CONFIG_VARIABLE, ConfigError, Layers};
+pub(crate) use sections::{Analytics, Http, Log, LogFormat, Models, Service};
 pub(crate) use values::parse_duration;
 
 use layers::{Setting, Source};
@@ -188,6 +196,16 @@ impl Keys {
         }
     }
 
+    /// Takes every key below a table whose keys are chosen freely.
+    fn take_under(&mut self, table: &str) -> Vec<(String, Setting)> {
+        self.layers.take_under(table)
+    }
+
+    /// Where a key that is still there was written.
+    fn peek(&self, key: &str) -> Option<Setting> {
+        self.layers.peek(key).cloned()
+    }
+
     fn positions(&self, list: &str) -> Vec<usize> {
         self.layers.positions(list)
     }
@@ -239,6 +257,7 @@ pub(crate) fn known_keys() -> Vec<String> {
     let mut layers = Layers::default();
     layers.add_flag("--set", "ingest.subscriber.0.url", "mqtt://127.0.0.1:1884");
     layers.add_flag("--set", "ingest.topic.0.pattern", "telemetry/{device}");
+    layers.add_flag("--set", "historian.signal.0.pattern", "vibration_*");
     let mut keys = Keys::new(layers);
     Ingest::take(&mut keys).unwrap();
     Http::take(&mut keys).unwrap();

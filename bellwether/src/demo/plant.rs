@@ -82,6 +82,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = ServiceConfig {
             registration: Registration::Open,
+            ..ServiceConfig::default()
         };
         let service = Service::open(
             &dir.path().join("service.db"),

@@ -116,16 +116,7 @@ impl Worker {
             let fresh = self.without_repeats(record);
             let record = fresh.as_ref().unwrap_or(record);
             self.fleet.apply(record, &mut assign, &mut applied.findings);
-            let mut latest = vec![Timestamp::MIN; record.readings.devices().len()];
-            for row in record.readings.rows() {
-                let at = &mut latest[row.device_index as usize];
-                *at = row.received_at.max(*at);
-            }
-            for (device, at) in record.readings.devices().iter().zip(latest) {
-                if at == Timestamp::MIN {
-                    // Named in the batch, but all of its messages were refused.
-                    continue;
-                }
+            for (device, at) in latest(record) {
                 if let Some(entry) = received.get_mut(device) {
                     entry.1 = entry.1.max(at);
                 } else if let Some((asset, _)) = service.assignment(device) {
@@ -204,6 +195,21 @@ impl Worker {
         }
         Ok(snapshots)
     }
+}
+
+/// When the latest reading or snapshot of each device arrived. A device that is named in the
+/// batch, but all of whose messages were refused, is left out.
+fn latest(record: &JournalRecord) -> impl Iterator<Item = (&DeviceId, Timestamp)> {
+    let mut latest = vec![Timestamp::MIN; record.readings.devices().len()];
+    for row in record.readings.rows() {
+        let at = &mut latest[row.device_index as usize];
+        *at = row.received_at.max(*at);
+    }
+    let readings = record.readings.devices().iter().zip(latest);
+    let sampled = record.waveforms.iter();
+    readings
+        .filter(|(_, at)| *at != Timestamp::MIN)
+        .chain(sampled.map(|waveform| (&waveform.device, waveform.received_at)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! before every message has been acknowledged.
 
 mod table;
-mod time;
 
 use std::{fs::File, io::BufReader, path::PathBuf, sync::Arc, time::Duration};
 

@@ -5,22 +5,12 @@ use std::{collections::HashSet, fmt::Write, io::Read};
 use anyhow::{Context, Result, bail};
 use telemetry::{SignalName, Timestamp};
 
-use super::time::parse_time;
+use crate::recorded::{
+    header::{find_time, read_line, sniff},
+    number::{Cell, parse_number},
+    time::parse_time,
+};
 
-/// Separators recorders use.
-const SEPARATORS: [u8; 4] = [b';', b',', b'\t', b'|'];
-/// Names of time columns in the order they are looked for; case does not matter.
-const TIME_COLUMNS: [&str; 9] = [
-    "datetime",
-    "timestamp",
-    "measured_at",
-    "date_time",
-    "date time",
-    "time",
-    "ts",
-    "date",
-    "_time",
-];
 /// A table that is being read.
 pub(crate) struct Table<R> {
     reader: csv::Reader<R>,
@@ -48,24 +38,6 @@ pub(crate) struct Row {
 pub(crate) struct BadRow {
     pub(crate) line: u64,
     pub(crate) problem: String,
-}
-
-/// The separator that occurs most in the header, outside quotes.
-fn sniff(header: &str) -> Option<u8> {
-    let mut counts = [0usize; SEPARATORS.len()];
-    let mut quoted = false;
-    for byte in header.bytes() {
-        quoted ^= byte == b'"';
-        if let Some(at) = SEPARATORS
-            .iter()
-            .position(|&separator| separator == byte && !quoted)
-        {
-            counts[at] += 1;
-        }
-    }
-    let most = counts.iter().copied().max().filter(|&most| most > 0)?;
-    let at = counts.iter().position(|&count| count == most)?;
-    Some(SEPARATORS[at])
 }
 
 impl<R: Read> Table<R> {
@@ -180,68 +152,6 @@ impl<R: Read> Table<R> {
         json.push('}');
         Ok(Row { at, json, readings })
     }
-}
-
-/// Reads the first line byte by byte: it is short, and what follows must stay in the source.
-fn read_line(source: &mut impl Read) -> Result<String> {
-    /// A header longer than this is no header.
-    const MAX_HEADER_BYTES: usize = 64 * 1024;
-    let mut line = Vec::new();
-    let mut byte = [0u8];
-    while source.read(&mut byte)? == 1 {
-        line.push(byte[0]);
-        if byte[0] == b'\n' {
-            break;
-        }
-        if line.len() > MAX_HEADER_BYTES {
-            bail!("the first line is longer than {MAX_HEADER_BYTES} bytes");
-        }
-    }
-    String::from_utf8(line).context("the first line is not UTF-8 text")
-}
-
-fn find_time(names: &[String], wanted: Option<&str>) -> Result<usize> {
-    let position = |wanted: &str| {
-        names
-            .iter()
-            .position(|name| name.eq_ignore_ascii_case(wanted))
-    };
-    let found = match wanted {
-        Some(name) => position(name),
-        None => TIME_COLUMNS.iter().find_map(|name| position(name)),
-    };
-    found.with_context(|| {
-        let columns = names.join(", ");
-        match wanted {
-            Some(name) => format!("there is no column {name:?}; the columns are {columns}"),
-            None => {
-                format!("no column looks like a time; name it with --time-column, one of {columns}")
-            }
-        }
-    })
-}
-
-/// What a cell of a signal holds.
-enum Cell {
-    /// Nothing was measured.
-    Empty,
-    /// A finite number.
-    Number(f64),
-}
-
-/// Reads a cell; none when it holds something else than a number.
-fn parse_number(cell: &str, decimal_comma: bool) -> Option<Cell> {
-    const EMPTY: [&str; 7] = ["", "nan", "na", "n/a", "null", "none", "-"];
-    if EMPTY.iter().any(|word| cell.eq_ignore_ascii_case(word)) {
-        return Some(Cell::Empty);
-    }
-    let number = cell.parse::<f64>().ok().or_else(|| {
-        let one_comma = decimal_comma && cell.matches(',').count() == 1;
-        one_comma
-            .then(|| cell.replace(',', ".").parse().ok())
-            .flatten()
-    });
-    number.filter(|number| number.is_finite()).map(Cell::Number)
 }
 
 #[cfg(test)]

@@ -256,6 +256,48 @@ mod tests {
     }
 
     #[test]
+    fn nothing_the_plant_sends_is_physically_impossible() {
+        let start = Timestamp::from_secs(1_770_000_000);
+        let mut checked = 0;
+        for (entry, mut machine) in MACHINES.iter().zip(machines(1, start)) {
+            let model = crate::models::builtin_of(entry.kind.model());
+            let mut last: std::collections::HashMap<String, f64> = std::collections::HashMap::new();
+            // Every fault fails and every defect comes and goes in the first 22 days.
+            for step in 0..22 * 288 {
+                let at = start + Duration::from_mins(5 * step);
+                let Some(payload) = machine.publish(at) else {
+                    continue;
+                };
+                let sent: serde_json::Value = serde_json::from_str(&payload.json).unwrap();
+                for spec in &model.signals {
+                    let Some(value) = sent[spec.name.as_str()].as_f64() else {
+                        continue;
+                    };
+                    let limits = spec.limits;
+                    let (min, max) = (limits.min.unwrap(), limits.max.unwrap());
+                    assert!(
+                        (min..=max).contains(&value),
+                        "{} {} {value}",
+                        entry.id,
+                        spec.name
+                    );
+                    let before = last.insert(spec.name.to_string(), value).unwrap_or(value);
+                    if let Some(most) = limits.max_rate_per_s {
+                        // Even if rows came every second no step would be too fast.
+                        let healthy = entry
+                            .defect
+                            .is_none_or(|(signal, ..)| signal != spec.name.as_str());
+                        let step = (value - before).abs();
+                        assert!(!healthy || step < most, "{} {} {step}", entry.id, spec.name);
+                    }
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 500_000, "{checked}");
+    }
+
+    #[test]
     fn the_same_seed_gives_the_same_plant_and_another_seed_another() {
         let start = Timestamp::from_secs(1_770_000_000);
         let run = |seed: u64| -> Vec<_> {
