@@ -20,14 +20,16 @@ pub mod store;
 mod time_series;
 
 pub use error::HistorianError;
-pub use influx::{InfluxConfig, InfluxMonitor, InfluxState, InfluxStatus, InfluxStore, InfluxWriter};
+pub use influx::{
+    InfluxConfig, InfluxMonitor, InfluxState, InfluxStatus, InfluxStore, InfluxWriter,
+};
 pub use journal::{
     DeadLetterQuery, DeadLetterRoom, DeadLetterState, Journal, JournalConfig, JournalStats,
     ReaderPosition, Snapshot, StoredDeadLetter,
 };
 pub use store::{
     Bucket, DamagedChunk, FindingKind, FindingQuery, Grid, LateQuery, LateReadings, Retention,
-    Sample, SeriesInfo, SeriesKey, SignalRetention, Store, StoreConfig, StoreReader, Tier, WaveformInfo,
-    WaveformQuery,
+    Sample, SeriesInfo, SeriesKey, SignalRetention, Store, StoreConfig, StoreReader, Tier,
+    WaveformInfo, WaveformQuery,
 };
 pub use time_series::TimeSeries;

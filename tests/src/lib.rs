@@ -14,9 +14,11 @@
 
 pub mod api;
 pub mod broker;
+pub mod chaos;
 pub mod floors;
 pub mod ledger;
 pub mod mqtt;
+pub mod mqtt5;
 pub mod ports;
 pub mod program;
 pub mod pump;

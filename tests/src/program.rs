@@ -50,11 +50,17 @@ fn find_or_build() -> Result<PathBuf> {
         return fs::canonicalize(&given)
             .with_context(|| format!("BELLWETHER_BIN={}", given.display()));
     }
-    // <target>/<profile>/deps/stories-<hash>
+    // <target>/<profile>/deps/stories-<hash> or <target>/<profile>/chaos
     let this = env::current_exe()?;
-    let profile = this
-        .parent()
-        .and_then(Path::parent)
+    let folder = this.parent();
+    let profile = folder
+        .and_then(|folder| {
+            if folder.ends_with("deps") {
+                folder.parent()
+            } else {
+                Some(folder)
+            }
+        })
         .context("the test binary lies outside a target folder")?;
     let target = profile
         .parent()
@@ -117,6 +123,14 @@ impl Home {
     pub fn with(mut self, key: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.settings
             .push((environment_name(key), value.to_string()));
+        self
+    }
+
+    /// Sets a variable of the environment that is no configuration key, such as `LD_PRELOAD`.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: impl AsRef<Path>) -> Self {
+        let value = value.as_ref().display().to_string();
+        self.settings.push((name.to_owned(), value));
         self
     }
 

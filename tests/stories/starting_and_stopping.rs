@@ -5,14 +5,13 @@ use std::{fs, net::TcpListener, path::Path, process::ExitStatus, time::Duration}
 use anyhow::{Context as _, Result, ensure};
 use tests::{
     Home,
+    chaos::hall::{Hall, Order},
     mqtt::Publisher,
     ports::free_port,
     program::DRAINED_WITHIN,
     tools::{finish, repository},
 };
 use tokio::process::Command;
-
-use crate::presses::{Hall, Order};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -130,10 +129,9 @@ async fn sigterm_drains_within_ten_seconds() -> Result<()> {
         hall.all_rest().await?;
 
         let program = hall.home.start().await?;
-        let (acknowledged, _) = hall
-            .compare(&api, &format!("after SIGTERM {round}"))
-            .await?;
-        ensure!(acknowledged > 0, "there was no load");
+        let when = format!("after SIGTERM {round}");
+        let books = hall.compare(&api, &when, true).await?;
+        ensure!(books.acknowledged > 0, "there was no load");
         // An idle program ends as well, and as quickly.
         let (status, _) = program.terminate(DRAINED_WITHIN).await?;
         ensure!(status.success(), "round {round}, idle: {status}");

@@ -84,6 +84,18 @@ export class Program {
     return response.json();
   }
 
+  /** Sends something to the API: an object as JSON, everything else as it is. */
+  async post(path, body) {
+    const json = body.constructor === Object;
+    const response = await fetch(`${this.url}/api/v1${path}`, {
+      method: 'POST',
+      headers: json ? { 'content-type': 'application/json' } : {},
+      body: json ? JSON.stringify(body) : body,
+    });
+    if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
   /** Publishes a recording over MQTT; resolves when every row was acknowledged. */
   async replay(device, rows) {
     const file = join(this.folder, `${device}.csv`);

@@ -501,7 +501,13 @@ fn messages_of_one_buffer_without_a_time_stay_apart_and_a_clock_that_goes_back_i
     }
     let times: Vec<_> = record.readings.rows().map(|row| row.measured_at).collect();
     let micro = Duration::from_micros(1);
-    let expected = [NOW, NOW + micro, NOW + micro + micro, hour_ago, hour_ago + micro];
+    let expected = [
+        NOW,
+        NOW + micro,
+        NOW + micro + micro,
+        hour_ago,
+        hour_ago + micro,
+    ];
     assert_eq!(times, expected);
 }
 
