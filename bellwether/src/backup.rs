@@ -2,6 +2,11 @@
 //!
 //! The server may run meanwhile: the copy is taken from beside it, see [`historian::backup`].
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "texts of arguments are shown in a terminal as they are written"
+)]
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};

@@ -286,8 +286,10 @@ mod tests {
 
     /// The help of a verb and of every verb below it.
     fn helps(verb: &mut clap::Command, path: &str, all: &mut String) {
-        let help = verb.render_help();
-        *all += &format!("$ bellwether{path} --help\n{help}\n\n");
+        let help = verb.render_help().to_string();
+        for part in ["$ bellwether", path, " --help\n", &help, "\n\n"] {
+            all.push_str(part);
+        }
         for below in verb.get_subcommands_mut() {
             let path = format!("{path} {}", below.get_name());
             helps(below, &path, all);

@@ -222,7 +222,8 @@ fn mqtt_line(listener: Option<&Listener>) -> String {
         ingest::Access::Required => ", credentials required",
     };
     if let Some(insecurity) = listener.insecurity() {
-        line += &format!("\n            WARNING: {insecurity}");
+        line += "\n            WARNING: ";
+        line += &insecurity;
     }
     line
 }

@@ -144,7 +144,7 @@ const CORPUS: &[Bad] = &[
     bad("bad-nan/good", b"NaN", &["invalid_value"], 0),
     bad(
         "bad-key/good",
-        br#"{"value":1,"unit":"bar"}"#,
+        br#"{"value":1,"colour":"red"}"#,
         &["malformed_payload"],
         0,
     ),

@@ -23,15 +23,13 @@ async fn json(home: &Home, arguments: &[&str]) -> Result<Value> {
 
 /// A wide table of two signals, with two rows that cannot be read.
 fn recording(rows: i64) -> String {
-    let mut text = "datetime;temperature_c;pressure_bar\n".to_owned();
-    for row in 0..rows {
-        match row {
-            7 => text += "yesterday;1;1\n",
-            11 => text += &format!("{};hot;{}\n", T + row, row),
-            _ => text += &format!("{};{}.25;{}\n", T + row, row, row % 17),
-        }
-    }
-    text
+    let row = |row: i64| match row {
+        7 => "yesterday;1;1\n".to_owned(),
+        11 => format!("{};hot;{row}\n", T + row),
+        _ => format!("{};{row}.25;{}\n", T + row, row % 17),
+    };
+    let header = std::iter::once("datetime;temperature_c;pressure_bar\n".to_owned());
+    header.chain((0..rows).map(row)).collect()
 }
 
 /// Every reading of a folder as text, by series and time.

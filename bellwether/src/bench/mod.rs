@@ -1,10 +1,10 @@
 //! `bench`: figures of this machine, each checked against a count before it is told.
 //!
-//! * [`ingest`]: messages durably acknowledged, how long that takes at half load, and what an idle
+//! * [`mod@ingest`]: messages durably acknowledged, how long that takes at half load, and what an idle
 //!   connection costs;
-//! * [`historian`]: values from line protocol until they can be queried, and their bytes on disk,
+//! * [`mod@historian`]: values from line protocol until they can be queried, and their bytes on disk,
 //!   here and in the stores it is compared with;
-//! * [`query`]: a chart over a year, the newest values, and a restart.
+//! * [`mod@query`]: a chart over a year, the newest values, and a restart.
 //!
 //! What is measured is a process of its own; the generator beside it takes its share of the same
 //! processors, and is the same for everybody.

@@ -110,7 +110,9 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
             let name = path.to_string_lossy().into_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".csv") && !name.ends_with("summary.csv") {
+            } else if path.extension().is_some_and(|ending| ending == "csv")
+                && !name.ends_with("summary.csv")
+            {
                 // Of azure-pdm only the telemetry holds readings.
                 if !name.contains("PdM_") || name.contains("PdM_telemetry") {
                     files.push(path);

@@ -97,6 +97,10 @@ fn signal(keys: &mut Keys, table: &str) -> Result<SignalRetention, ConfigError> 
 }
 
 /// How long one tier stays: none when the key is not there, `Some(None)` for ever.
+#[expect(
+    clippy::option_option,
+    reason = "not said and said to be for ever are two things here"
+)]
 fn keep(keys: &mut Keys, key: &str, name: &str) -> Result<Option<Option<Duration>>, ConfigError> {
     let rolls_up = name != TIERS[0];
     let found = keys.checked(key, |value: &Value| {

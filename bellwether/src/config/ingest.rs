@@ -98,11 +98,11 @@ pub(crate) enum Format {
     JsonPaths,
     /// One plain number; the topic names the signal.
     Number,
-    /// SenML, JSON or CBOR.
+    /// `SenML`, JSON or CBOR.
     Senml,
     /// Sparkplug B.
     Sparkplug,
-    /// InfluxDB line protocol.
+    /// `InfluxDB` line protocol.
     LineProtocol,
     /// A vibration snapshot.
     Waveform,

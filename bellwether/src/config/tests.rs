@@ -401,7 +401,7 @@ fn the_example_configurations_parse_and_explain_every_key() {
     let without_files: String = uncommented
         .lines()
         .filter(|line| !line.contains("\"/etc/bellwether/") && !line.starts_with("tls_client"))
-        .map(|line| format!("{line}\n"))
+        .flat_map(|line| [line, "\n"])
         .collect();
     parse(&without_files, &[], &[]).unwrap();
     let mut layers = Layers::default();

@@ -199,7 +199,7 @@ fn format_of(args: &ExportArgs) -> Result<Format> {
     let ending = args
         .out
         .extension()
-        .map(|ending| ending.to_ascii_lowercase());
+        .map(std::ffi::OsStr::to_ascii_lowercase);
     match ending.as_ref().and_then(|ending| ending.to_str()) {
         Some("csv") => Ok(Format::Csv),
         Some("lp" | "line" | "txt") => Ok(Format::Lp),

@@ -6,7 +6,7 @@ use std::{fmt::Write, time::Duration};
 use anyhow::{Context, Result, bail};
 use reqwest::{StatusCode, header};
 use serde_json::Value;
-use telemetry::{ReadingBatch, Timestamp};
+use telemetry::{DeviceId, ReadingBatch, Timestamp};
 
 use super::target::Refused;
 
@@ -40,10 +40,11 @@ impl Api {
         })
     }
 
-    /// Sends readings; gives what was refused.
+    /// Sends readings, each device's by themselves, because a request is one device's; gives what
+    /// was refused.
     pub(crate) async fn send(&self, readings: &ReadingBatch, key: &str) -> Result<Refused> {
         let mut refused = Refused::new();
-        let mut body = String::with_capacity(BODY_BYTES + 4096);
+        let mut bodies = vec![String::new(); readings.devices().len()];
         let mut part = 0;
         for row in readings.rows() {
             let Some(at) = nanos(row.measured_at) else {
@@ -54,6 +55,7 @@ impl Api {
                 ));
                 continue;
             };
+            let body = &mut bodies[row.device_index as usize];
             // Writing to a String cannot fail.
             let _ = write!(body, "reading,device={}", row.device);
             for (place, (&signal, value)) in row.signals.iter().zip(row.values).enumerate() {
@@ -68,24 +70,33 @@ impl Api {
             }
             let _ = writeln!(body, " {at}");
             if body.len() >= BODY_BYTES {
-                self.post(&body, &format!("{key}-{part}"), &mut refused)
-                    .await?;
-                body.clear();
+                let whole = std::mem::take(body);
+                let key = format!("{key}-{part}");
+                self.post(row.device, &whole, &key, &mut refused).await?;
                 part += 1;
             }
         }
-        if !body.is_empty() {
-            self.post(&body, &format!("{key}-{part}"), &mut refused)
-                .await?;
+        for (device, body) in readings.devices().iter().zip(bodies) {
+            if !body.is_empty() {
+                let key = format!("{key}-{part}");
+                self.post(device, &body, &key, &mut refused).await?;
+                part += 1;
+            }
         }
         Ok(refused)
     }
 
-    async fn post(&self, body: &str, key: &str, refused: &mut Refused) -> Result<()> {
+    async fn post(
+        &self,
+        device: &DeviceId,
+        body: &str,
+        key: &str,
+        refused: &mut Refused,
+    ) -> Result<()> {
         let began = tokio::time::Instant::now();
         let mut pause = PAUSES.0;
         loop {
-            let (problem, after) = match self.attempt(body, key).await {
+            let (problem, after) = match self.attempt(device, body, key).await {
                 Ok(Answer::Taken(more)) => {
                     refused.extend(more);
                     return Ok(());
@@ -108,10 +119,16 @@ impl Api {
         }
     }
 
-    async fn attempt(&self, body: &str, key: &str) -> Result<Answer, reqwest::Error> {
+    async fn attempt(
+        &self,
+        device: &DeviceId,
+        body: &str,
+        key: &str,
+    ) -> Result<Answer, reqwest::Error> {
         let mut request = self
             .client
             .post(&self.url)
+            .query(&[("device", device.as_str())])
             .header(header::CONTENT_TYPE, "text/vnd.influx.line-protocol")
             .header("idempotency-key", key)
             .body(body.to_owned());

@@ -1,5 +1,10 @@
 //! `dead-letter`: what was refused, and taking it again after a fix.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "these texts are shown in a terminal as they are written"
+)]
+
 use anyhow::Result;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use reqwest::Method;

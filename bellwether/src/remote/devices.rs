@@ -1,5 +1,10 @@
 //! `device`: one device after the other, and who may publish in its name.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "these texts are shown in a terminal as they are written"
+)]
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -190,8 +195,8 @@ fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Val
         .collect()
 }
 
-fn value<T: Serialize>(of: &Option<T>) -> Option<Value> {
-    of.as_ref().map(|value| json!(value))
+fn value<T: Serialize>(of: Option<&T>) -> Option<Value> {
+    of.map(|value| json!(value))
 }
 
 impl Terms {
@@ -203,7 +208,7 @@ impl Terms {
             })
         });
         given([
-            ("topic_prefix", value(&self.topic_prefix)),
+            ("topic_prefix", value(self.topic_prefix.as_ref())),
             ("quota", quota),
         ])
     }
@@ -214,19 +219,19 @@ async fn add(args: AddArgs) -> Result<()> {
     let signals = (!args.signals.is_empty()).then(|| json!(args.signals));
     let new = given([
         ("device", Some(json!(args.device))),
-        ("asset", value(&args.asset)),
-        ("asset_name", value(&args.asset_name)),
-        ("model", value(&args.model)),
-        ("customer", value(&args.customer)),
-        ("customer_name", value(&args.customer_name)),
-        ("site", value(&args.site)),
-        ("site_name", value(&args.site_name)),
-        ("time_zone", value(&args.time_zone)),
+        ("asset", value(args.asset.as_ref())),
+        ("asset_name", value(args.asset_name.as_ref())),
+        ("model", value(args.model.as_ref())),
+        ("customer", value(args.customer.as_ref())),
+        ("customer_name", value(args.customer_name.as_ref())),
+        ("site", value(args.site.as_ref())),
+        ("site_name", value(args.site_name.as_ref())),
+        ("time_zone", value(args.time_zone.as_ref())),
         ("signals", signals),
-        ("quota_messages", value(&args.quota_messages)),
-        ("quota_bytes", value(&args.quota_bytes)),
-        ("gateway", value(&args.gateway)),
-        ("certificate", value(&args.certificate)),
+        ("quota_messages", value(args.quota_messages.as_ref())),
+        ("quota_bytes", value(args.quota_bytes.as_ref())),
+        ("gateway", value(args.gateway.as_ref())),
+        ("certificate", value(args.certificate.as_ref())),
     ]);
     let request = client
         .request(Method::POST, "/devices")
@@ -355,27 +360,21 @@ async fn list(args: &ListArgs) -> Result<()> {
 
 fn signal_line(signal: &Value) -> String {
     let text = |name: &str| signal[name].as_str();
-    let mut line = text("name").unwrap_or_default().to_owned();
-    if let Some(stored) = text("signal").filter(|stored| Some(*stored) != text("name")) {
-        line += &format!(" -> {stored}");
-    }
-    if let Some(unit) = text("unit") {
-        line += &format!(" in {unit}");
-    }
-    if let Some(sent) = text("sent_unit") {
-        line += &format!(", sent in {sent}");
-    }
+    let stored = text("signal").filter(|stored| Some(*stored) != text("name"));
     let limits = &signal["limits"];
-    if limits["min"].is_number() || limits["max"].is_number() {
-        let side = |name: &str| {
-            limits[name]
-                .as_f64()
-                .map(|v| v.to_string())
-                .unwrap_or_default()
-        };
-        line += &format!(", {}..{}", side("min"), side("max"));
-    }
-    line
+    let side = |name: &str| limits[name].as_f64().map(|side| side.to_string());
+    let limited = side("min").is_some() || side("max").is_some();
+    let parts = [
+        text("name").map(str::to_owned),
+        stored.map(|stored| format!(" -> {stored}")),
+        text("unit").map(|unit| format!(" in {unit}")),
+        text("sent_unit").map(|sent| format!(", sent in {sent}")),
+        limited.then(|| {
+            let (min, max) = (side("min"), side("max"));
+            format!(", {}..{}", min.unwrap_or_default(), max.unwrap_or_default())
+        }),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 fn credential_line(credential: &Credential) -> String {

@@ -1,7 +1,7 @@
 //! `/dead-letters`: what failed a check, so that nothing is lost in silence.
 //!
 //! Each is kept whole, can be looked at, and can be taken again after a fix: a device that was
-//! registered, a limit that was corrected, a unit that was declared ([`replay`]).
+//! registered, a limit that was corrected, a unit that was declared (`replay`).
 
 mod replay;
 mod view;

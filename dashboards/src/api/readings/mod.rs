@@ -1,7 +1,7 @@
 //! `/readings`: what was measured, raw or in buckets for a chart.
 //!
 //! One signal is read raw page by page, or in buckets. Several signals are read in buckets
-//! that line up, so that a chart or a model needs no interpolation of its own ([`aligned`]).
+//! that line up, so that a chart or a model needs no interpolation of its own (`aligned`).
 //! `points` leaves the choice to the server: readings as they are while they fit, buckets
 //! when there are more.
 
