@@ -25,6 +25,10 @@ use crate::verbs::{print_json, start_plain_log};
 /// Readings of years ago are kept, as everybody else here keeps them.
 const KEEP: &str = "historian.retention=forever";
 
+/// Findings are kept beside the readings, and the others keep none: nothing is scored while a
+/// baseline is still being learned.
+const NO_FINDINGS: &str = "analytics.learning_rows=1000000";
+
 #[derive(Debug, Serialize)]
 struct Written {
     store: &'static str,
@@ -161,7 +165,7 @@ async fn sizes(
     let mut sizes = Vec::new();
     for recording in recordings {
         // A fresh engine for each: its empty file counts as part of it.
-        let mut engine = Store::Bellwether(Box::new(Engine::start(&[KEEP]).await?));
+        let mut engine = Store::Bellwether(Box::new(Engine::start(&[KEEP, NO_FINDINGS]).await?));
         let grown = grow(&mut engine, client, recording, 0, 0).await?;
         sizes.extend(grown.map(|bytes| size(&engine, recording, bytes, args.json)));
     }

@@ -221,7 +221,7 @@ async fn settled(folder: &Path, prefix: &str) -> Result<u64> {
 
 async fn victoria_count(client: &reqwest::Client, url: &str) -> Result<u64> {
     let query = [
-        ("query", "sum(count_over_time({device!=\"\"}[100y]))"),
+        ("query", "sum(count_over_time({device!=\"\"}[20y]))"),
         ("nocache", "1"),
     ];
     let request = client.get(format!("{url}/api/v1/query")).query(&query);

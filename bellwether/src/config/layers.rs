@@ -15,6 +15,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 const PREFIX: &str = "BELLWETHER_";
 /// Names the configuration file itself; the only variable that is no key.
 pub(crate) const CONFIG_VARIABLE: &str = "BELLWETHER_CONFIG";
+/// Beginnings of variables that are for the test command, and no keys.
+const TEST_VARIABLES: [&str; 2] = ["BELLWETHER_BIN", "BELLWETHER_TEST"];
 /// Variables with this ending name a file that holds the value, as secrets are mounted.
 const FILE_SUFFIX: &str = "_FILE";
 /// A secret is a password or a token; a longer file is the wrong file.
@@ -162,7 +164,7 @@ impl Layers {
             let Some(rest) = name.strip_prefix(PREFIX) else {
                 continue;
             };
-            if name == CONFIG_VARIABLE {
+            if name == CONFIG_VARIABLE || TEST_VARIABLES.iter().any(|of| name.starts_with(of)) {
                 continue;
             }
             let (key, setting) = if let Some(rest) = rest.strip_suffix(FILE_SUFFIX) {

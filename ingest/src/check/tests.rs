@@ -13,11 +13,10 @@ use crate::{
     decode::testing::{Declared, NOW, reasons, rows},
 };
 
-/// A decoder, its counters and one sender.
+/// A decoder and its counters.
 struct Line {
     decoder: Decoder,
     stats: Arc<IngestStats>,
-    sender: TopicCache,
 }
 
 impl Line {
@@ -26,21 +25,20 @@ impl Line {
         Self {
             decoder: Decoder::default().with_stats(Arc::clone(&stats)),
             stats,
-            sender: TopicCache::default(),
         }
     }
 
-    fn send(&mut self, gate: &dyn DeviceGate, topic: &str, payload: &str) -> JournalRecord {
+    fn send(&self, gate: &dyn DeviceGate, topic: &str, payload: &str) -> JournalRecord {
         let mut record = JournalRecord::default();
         let message = Message::new(topic, payload.as_bytes(), NOW);
         let _ = self
             .decoder
-            .decode(&mut self.sender, message, gate, &mut record);
+            .decode(&mut TopicCache::default(), message, gate, &mut record);
         record
     }
 
     /// Sends `v` at a second and says what became of it: the value stored, or the reasons.
-    fn value(&mut self, gate: &dyn DeviceGate, second: f64, value: f64) -> String {
+    fn value(&self, gate: &dyn DeviceGate, second: f64, value: f64) -> String {
         let ts = NOW.as_millis() + (second * 1e3) as i64;
         let record = self.send(
             gate,
@@ -67,7 +65,7 @@ fn gate(limits: SignalLimits) -> Declared {
 #[test]
 fn values_outside_the_physical_range_are_quarantined() {
     let gate = gate(limits(|l| (l.min, l.max) = (Some(-1.0), Some(2.0))));
-    let mut line = Line::new();
+    let line = Line::new();
     for (value, expected) in [
         (-1.0, "-1"),
         (2.0, "2"),
@@ -92,7 +90,7 @@ fn values_outside_the_physical_range_are_quarantined() {
 #[test]
 fn a_jump_is_quarantined_and_a_new_level_believed_at_the_third_reading() {
     let gate = gate(limits(|l| l.max_rate_per_s = Some(1.0)));
-    let mut line = Line::new();
+    let line = Line::new();
     for (second, value, expected) in [
         (-100.0, 10.0, "10"),
         (-99.0, 11.0, "11"),
@@ -115,7 +113,7 @@ fn a_jump_is_quarantined_and_a_new_level_believed_at_the_third_reading() {
 #[test]
 fn late_duplicate_out_of_order_and_stuck_readings_are_stored_and_counted() {
     let gate = gate(limits(|l| l.stuck_after_s = Some(10.0)));
-    let mut line = Line::new();
+    let line = Line::new();
     let week = 7.0 * 86_400.0;
     for (second, value) in [
         (-50.0, 1.0),
@@ -145,7 +143,7 @@ fn late_duplicate_out_of_order_and_stuck_readings_are_stored_and_counted() {
 
 #[test]
 fn late_readings_of_a_message_are_one_event() {
-    let mut line = Line::new();
+    let line = Line::new();
     line.send(&OpenGate, "telemetry/p1", r#"{"v":1}"#);
     let old = NOW.as_millis() - 8 * 86_400_000;
     let payload = format!(
@@ -173,7 +171,7 @@ fn late_readings_of_a_message_are_one_event() {
 
 #[test]
 fn an_old_recording_is_not_late_for_a_device_that_has_nothing_newer() {
-    let mut line = Line::new();
+    let line = Line::new();
     let record = line.send(
         &OpenGate,
         "telemetry/p1",
@@ -185,7 +183,7 @@ fn an_old_recording_is_not_late_for_a_device_that_has_nothing_newer() {
 #[test]
 fn what_was_stored_before_a_restart_counts_when_it_is_seeded() {
     let gate = gate(limits(|l| l.max_rate_per_s = Some(1.0)));
-    let mut line = Line::new();
+    let line = Line::new();
     let known = (
         DeviceId::new("p1").unwrap(),
         SignalName::new("v").unwrap(),
@@ -205,7 +203,7 @@ fn units_are_converted_and_names_translated_at_the_edge() {
     let limits = limits(|l| l.max = Some(100.0));
     let units = (Some(Unit::Celsius), Some(Unit::Fahrenheit));
     let gate = Declared::one("T1", "bearing_temperature_c", units, limits);
-    let mut line = Line::new();
+    let line = Line::new();
     for (payload, expected, letters) in [
         (r#"{"T1":50}"#, "p1 0: bearing_temperature_c=10", ""),
         (
@@ -267,7 +265,7 @@ fn more_new_names_in_a_minute_than_believed_are_quarantined() {
         let message = Message::new(&topic, payload.as_bytes(), now);
         let _ = line
             .decoder
-            .decode(&mut line.sender, message, &OpenGate, &mut record);
+            .decode(&mut TopicCache::default(), message, &OpenGate, &mut record);
         (record.readings.reading_count(), reasons(&record))
     };
     for (device, payload, minute, kept, letters) in [
