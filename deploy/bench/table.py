@@ -47,9 +47,10 @@ def historian(rounds):
         median = statistics.median(values)
         times = "" if store == "bellwether" else f"{ours / median:.2f} ×"
         print(f"| {store} | {all_of(values)} | {number(median)} | {times} |")
-    sizes = [one for result in rounds for one in result["sizes"]]
-    if not sizes:
-        return
+
+
+def bytes_a_value(sizes):
+    stores = list(dict.fromkeys(one["store"] for one in sizes))
     recordings = list(dict.fromkeys(one["recording"] for one in sizes))
     print("\n### Bytes a value on disk, recordings of real machines\n")
     print("| recording | values | " + " | ".join(stores) + " |")
@@ -99,6 +100,8 @@ if found := load("ingest-*.json"):
     ingest(found)
 if found := load("historian-*.json"):
     historian(found)
+for found in load("sizes.json"):
+    bytes_a_value(found["sizes"])
 for found in load("query.json"):
     query(found)
 for found in load("idle.json"):

@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -108,6 +108,7 @@ fn others(args: &BenchHistorianArgs) -> Vec<Store> {
         stores.push(Store::Influx {
             url: url.clone(),
             data: args.influx_data.clone(),
+            database: AtomicU32::new(0),
         });
     }
     stores

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -39,6 +40,8 @@ pub(super) enum Store {
         url: String,
         /// Its folder, when it is known.
         data: Option<PathBuf>,
+        /// The database that is written to, by its number.
+        database: AtomicU32,
     },
 }
 
@@ -66,12 +69,13 @@ impl Store {
                 done.error_for_status()?;
                 Ok(())
             }
-            Self::Influx { url, .. } => {
-                for order in ["DROP DATABASE bench", "CREATE DATABASE bench"] {
-                    let request = client.post(format!("{url}/query"));
-                    let done = request.query(&[("q", order)]).send().await?;
-                    done.error_for_status()?;
-                }
+            Self::Influx { url, database, .. } => {
+                // A name of its own: one that was just dropped cannot always be made again.
+                let nth = database.fetch_add(1, Ordering::Relaxed) + 1;
+                let order = format!("CREATE DATABASE {}", named(nth));
+                let request = client.post(format!("{url}/query"));
+                let done = request.query(&[("q", order)]).send().await?;
+                done.error_for_status()?;
                 Ok(())
             }
         }
@@ -83,9 +87,14 @@ impl Store {
     /// When it is refused.
     pub(super) async fn write(&self, client: &reqwest::Client, body: Vec<u8>) -> Result<()> {
         let (url, query) = match self {
-            Self::Bellwether(engine) => (engine.url("/readings"), [("device", "bench")]),
-            Self::Victoria { url, .. } => (format!("{url}/write"), [("precision", "ns")]),
-            Self::Influx { url, .. } => (format!("{url}/write"), [("db", "bench")]),
+            Self::Bellwether(engine) => (engine.url("/readings"), [("device", named(0))]),
+            Self::Victoria { url, .. } => {
+                (format!("{url}/write"), [("precision", "ns".to_owned())])
+            }
+            Self::Influx { url, database, .. } => {
+                let database = named(database.load(Ordering::Relaxed));
+                (format!("{url}/write"), [("db", database)])
+            }
         };
         let request = client.post(url).query(&query);
         let request = request.header("content-type", "text/plain; charset=utf-8");
@@ -137,7 +146,9 @@ impl Store {
                 Ok(stored)
             }
             Self::Victoria { url, .. } => victoria_count(client, url).await,
-            Self::Influx { url, .. } => influx_count(client, url).await,
+            Self::Influx { url, database, .. } => {
+                influx_count(client, url, &named(database.load(Ordering::Relaxed))).await
+            }
         }
     }
 
@@ -179,6 +190,11 @@ impl Store {
             Self::Victoria { .. } | Self::Influx { .. } => Ok(()),
         }
     }
+}
+
+/// Numbered databases, so that each measurement begins with an empty one.
+fn named(nth: u32) -> String {
+    format!("bench{nth}")
 }
 
 /// The size of the files below a folder whose name begins so.
@@ -237,7 +253,7 @@ async fn victoria_count(client: &reqwest::Client, url: &str) -> Result<u64> {
     Ok(value.as_str().map_or(Ok(0.0), str::parse::<f64>)? as u64)
 }
 
-async fn influx_count(client: &reqwest::Client, url: &str) -> Result<u64> {
+async fn influx_count(client: &reqwest::Client, url: &str, database: &str) -> Result<u64> {
     #[derive(Deserialize)]
     struct Answer {
         results: Vec<Series>,
@@ -252,7 +268,7 @@ async fn influx_count(client: &reqwest::Client, url: &str) -> Result<u64> {
     struct Rows {
         values: Vec<Vec<Value>>,
     }
-    let query = [("db", "bench"), ("q", "SELECT count(*) FROM reading")];
+    let query = [("db", database), ("q", "SELECT count(*) FROM reading")];
     let request = client.get(format!("{url}/query")).query(&query);
     let answer = request.timeout(REQUEST).send().await?.error_for_status()?;
     let answer: Answer = answer.json().await?;

@@ -13,10 +13,15 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 /// Variables with this prefix belong to Bellwether.
 const PREFIX: &str = "BELLWETHER_";
-/// Names the configuration file itself; the only variable that is no key.
+/// Names the configuration file itself.
 pub(crate) const CONFIG_VARIABLE: &str = "BELLWETHER_CONFIG";
-/// Beginnings of variables that are for the test command, and no keys.
-const TEST_VARIABLES: [&str; 2] = ["BELLWETHER_BIN", "BELLWETHER_TEST"];
+/// Beginnings of variables that steer tests and benches, and are no keys.
+const TEST_VARIABLES: [&str; 4] = [
+    "BELLWETHER_BIN",
+    "BELLWETHER_RECORDINGS",
+    "BELLWETHER_REQUIRE_WEB",
+    "BELLWETHER_TEST",
+];
 /// Variables with this ending name a file that holds the value, as secrets are mounted.
 const FILE_SUFFIX: &str = "_FILE";
 /// A secret is a password or a token; a longer file is the wrong file.

@@ -24,7 +24,13 @@ fn parse(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Resu
 
 #[test]
 fn no_configuration_at_all_works_on_loopback() {
-    let config = Config::load(None, env(&[("PATH", "/bin")]), &[]).unwrap();
+    let others = env(&[
+        ("PATH", "/bin"),
+        ("BELLWETHER_BIN", "target/debug/bellwether"),
+        ("BELLWETHER_REQUIRE_WEB", "1"),
+        ("BELLWETHER_TESTS_LONG", "1"),
+    ]);
+    let config = Config::load(None, others, &[]).unwrap();
     assert_eq!(config.data_dir, Path::new("./bellwether-data"));
     assert_eq!(config.http.bind.to_string(), "127.0.0.1:8080");
     let listener = config.ingest.listener.unwrap();

@@ -122,8 +122,8 @@ pub(crate) fn tell(report: &OnboardReport) {
     };
     let (new, changed) = (&report.created, &report.changed);
     println!(
-        "{} rows, {} of them unchanged; {done}: {} new devices, {} changed; {} new assets, {} \
-         changed; {} new customers, {} new sites",
+        "rows: {}, unchanged: {}; {done}: devices {} new, {} changed; assets {} new, {} changed; \
+         customers {} new; sites {} new",
         report.rows,
         report.unchanged,
         new.devices.len(),
@@ -134,7 +134,10 @@ pub(crate) fn tell(report: &OnboardReport) {
         new.sites.len()
     );
     if report.without_credential > 0 {
-        println!("{} devices have no credential", report.without_credential);
+        println!(
+            "devices without a credential: {}",
+            report.without_credential
+        );
     }
 }
 

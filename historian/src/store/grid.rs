@@ -140,7 +140,8 @@ impl Grid {
         }
     }
 
-    /// Adds sorted rows, later than what was added before; a row counts where it begins.
+    /// Adds sorted rows, later than what was added before; a row counts where it begins, or in
+    /// the first part when it begins before it: its readings do not, or it would not be asked.
     pub(crate) fn add_rows(&self, buckets: &mut Vec<Bucket>, rows: &[Row]) {
         for row in rows {
             match buckets.last_mut() {
@@ -152,7 +153,8 @@ impl Grid {
                     bucket.last = row.last;
                 }
                 _ => {
-                    let Some((from, to)) = self.part(Timestamp::from_micros(row.start)) else {
+                    let start = i128::from(row.start).max(self.from);
+                    let Some((from, to)) = self.part(Timestamp::from_micros(start as i64)) else {
                         continue;
                     };
                     buckets.push(Bucket {
@@ -219,6 +221,28 @@ mod tests {
         let first = late.part(Timestamp::from_micros(HOUR + 17)).unwrap();
         assert_eq!(first.0.as_micros(), HOUR + 17);
         assert_eq!(first.1.as_micros(), 10 * HOUR);
+    }
+
+    #[test]
+    fn the_first_row_counts_although_its_hour_begins_before_the_range() {
+        let from = HOUR / 2;
+        let grid = grid(from, from + 10 * DAY, 20);
+        let row = |start, count| Row {
+            start,
+            count,
+            min: 1.0,
+            max: 3.0,
+            sum: 2.0 * count as f64,
+            first: 1.0,
+            last: 3.0,
+        };
+        let mut buckets = Vec::new();
+        grid.add_rows(&mut buckets, &[row(0, 1_800), row(HOUR, 3_600)]);
+        assert_eq!(buckets.len(), 1);
+        assert_eq!(
+            (buckets[0].from.as_micros(), buckets[0].count),
+            (from, 5_400)
+        );
     }
 
     proptest! {

@@ -13,6 +13,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -39,6 +40,9 @@ use crate::stats::{ReasonCounts, add};
 /// Appends of one connection that wait for their commit. Eight buffers of 128 KiB keep a
 /// connection busy over a commit of some milliseconds.
 const MAX_APPENDS: usize = 8;
+
+/// Reads of what a client had sent before it came again; a busy one sends the rest anew.
+const LAST_LOOKS: usize = 4;
 
 /// Acknowledgements that the peer has not taken; beyond it we stop reading.
 const MAX_UNSENT: usize = 64 * 1024;
@@ -206,7 +210,12 @@ impl<'a> Connection<'a> {
                         self.push(staged.0, Some(permit));
                     }
                 }
-                asked = &mut asked, if running => self.asked(asked),
+                asked = &mut asked, if running => {
+                    self.last_look(stream, asked).await;
+                    if self.ending.is_none() {
+                        self.asked(asked);
+                    }
+                }
                 () = &mut shutdown, if running => self.ending = Some(Ending::Farewell(Farewell::Shutdown)),
                 () = &mut timer => {
                     self.tick();
@@ -244,6 +253,19 @@ impl<'a> Connection<'a> {
             }
             Moved::Wrote => self.last_write = Instant::now(),
             Moved::Broken => self.give_up_writing(),
+        }
+    }
+
+    /// Takes what a client had sent before it came again: a message of `QoS` 0 that was on its
+    /// way is not sent a second time.
+    async fn last_look<S: AsyncRead + AsyncWrite + Unpin>(&mut self, stream: &mut S, asked: Asked) {
+        for _ in 0..LAST_LOOKS {
+            if asked != Asked::TakenOver || self.ending.is_some() || !self.may_read() {
+                break;
+            }
+            let moved = poll_fn(|cx| Poll::Ready(self.pipe.poll_move(cx, stream, true))).await;
+            let Poll::Ready(moved) = moved else { break };
+            self.moved(moved);
         }
     }
 

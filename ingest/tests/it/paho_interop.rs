@@ -119,6 +119,21 @@ async fn session_take_over() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_sent_right_before_it_came_again_is_kept() {
+    let running = Running::default().await;
+    let rounds = 100;
+    let mut first = running.connected(4, "p1").await;
+    for round in 0..rounds {
+        let payload = format!("{{\"ts\":{round},\"a\":{round}}}");
+        first
+            .send(&publish(4, 0x30, "telemetry/p1", 0, payload.as_bytes()))
+            .await;
+        first = running.connected(4, "p1").await;
+    }
+    eventually("every message", || running.journal.values().len() == rounds).await;
+}
+
 #[tokio::test]
 async fn dollar_topics_are_acknowledged_and_listed() {
     for version in [4, 5] {
