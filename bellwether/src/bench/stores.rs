@@ -23,6 +23,9 @@ const QUIET: Duration = Duration::from_secs(15);
 /// No store merges this little data for longer.
 const QUIET_WITHIN: Duration = Duration::from_mins(5);
 
+/// Numbers the databases of this process.
+static NEXT_DATABASE: AtomicU32 = AtomicU32::new(1);
+
 /// A store under measurement.
 pub(super) enum Store {
     /// This program, through its HTTP ingestion: acknowledged means fsynced.
@@ -71,7 +74,8 @@ impl Store {
             }
             Self::Influx { url, database, .. } => {
                 // A name of its own: one that was just dropped cannot always be made again.
-                let nth = database.fetch_add(1, Ordering::Relaxed) + 1;
+                let nth = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);
+                database.store(nth, Ordering::Relaxed);
                 let order = format!("CREATE DATABASE {}", named(nth));
                 let request = client.post(format!("{url}/query"));
                 let done = request.query(&[("q", order)]).send().await?;
