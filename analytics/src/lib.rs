@@ -27,7 +27,7 @@
 //! device that is newer by more than the bound has arrived.
 
 mod config;
-mod detection;
+pub mod detection;
 mod error;
 mod fleet;
 mod health;

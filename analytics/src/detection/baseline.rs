@@ -1,12 +1,8 @@
 //! The baseline: what normal looks like, fitted once from the learned points.
 //!
-//! Per signal the centre is the median m and the static scale the standard deviation a of the
-//! smoothed values. A signal that wanders (a temperature) will go on to wander beyond what
-//! the learned rows show; its *drift scale* g is how far it moved over the lags n/16, n/8, n/4
-//! and n/2, and its spread becomes s = a √max(g/a, 1). The principal components are those of
-//! the correlations of z = (e − m)/s, shrunk a little towards independence, because a few
-//! load cycles show correlations that are not there. Components are kept until they explain
-//! [`EXPLAINED`] of the variance; the rest is the residual subspace.
+//! Centres, spreads and correlations are those of [`super::healthy`]. The principal components
+//! are those of the correlations; they are kept until they explain [`EXPLAINED`] of the
+//! variance; the rest is the residual subspace.
 //!
 //! The eigenvectors come from `linfa-linalg` (dense, exact, deterministic) and not from the
 //! iterative PCA of `linfa-reduction`, which starts from random numbers, has no place for the
@@ -16,12 +12,11 @@ use linfa_linalg::eigh::{EigSort, EighInto};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::limits;
+use super::{
+    healthy::{Signal, correlations, spread_of},
+    limits,
+};
 
-/// Share of the points in which a signal must have a value to belong to the baseline.
-const MIN_PRESENCE: f64 = 0.5;
-/// Correlations are multiplied by one minus this (recipe value; 0.05 to 0.1 hardly differ).
-const SHRINKAGE: f64 = 0.05;
 /// Share of the variance that the principal subspace explains.
 const EXPLAINED: f64 = 0.9;
 /// The nominal false alarm rate of the textbook limits.
@@ -33,22 +28,6 @@ const ALPHA: f64 = 0.01;
 /// time, 2.25 to 3 times them is a plateau (every value finds the same faults), and this is
 /// the middle of it. One constant for all machines: nothing is tuned per asset.
 pub(crate) const LIMIT_WIDENING: f64 = 2.6;
-/// The spread of a signal that never moved, as a part of its magnitude: about the accuracy
-/// class of industrial transmitters.
-const STILL_SPREAD: f64 = 0.01;
-/// The smallest spread as a part of the magnitude; below it lies rounding, not measurement.
-const MIN_SPREAD: f64 = 1e-9;
-
-/// One signal of a baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Signal {
-    /// Its slot in the device.
-    pub(crate) slot: usize,
-    /// Its centre.
-    pub(crate) centre: f64,
-    /// Its healthy spread, above 0.
-    pub(crate) spread: f64,
-}
 
 /// What normal looks like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,68 +83,6 @@ impl Baseline {
             values,
         })
     }
-}
-
-fn spread_of(slot: usize, column: &[f64]) -> Option<Signal> {
-    let mut seen: Vec<f64> = column.iter().copied().filter(|v| !v.is_nan()).collect();
-    if (seen.len() as f64) < MIN_PRESENCE * column.len() as f64 || seen.len() < 2 {
-        return None;
-    }
-    let mean = seen.iter().sum::<f64>() / seen.len() as f64;
-    let square = seen.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
-    let still = (square / seen.len() as f64).sqrt();
-    seen.sort_by(f64::total_cmp);
-    let centre = f64::midpoint(seen[(seen.len() - 1) / 2], seen[seen.len() / 2]);
-    let floor = MIN_SPREAD * centre.abs();
-    let spread = if still > floor {
-        still * (drift_of(column) / still).max(1.0).sqrt()
-    } else {
-        STILL_SPREAD * centre.abs()
-    };
-    (spread > 0.0 && spread.is_finite()).then_some(Signal {
-        slot,
-        centre,
-        spread,
-    })
-}
-
-/// How far a signal wandered: the root of half the largest mean square difference over lags
-/// from a sixteenth to a half of the learned stretch.
-fn drift_of(column: &[f64]) -> f64 {
-    let over = |lag: usize| {
-        let pairs = column.iter().zip(&column[lag..]);
-        let (count, sum) = pairs
-            .map(|(a, b)| b - a)
-            .filter(|d| !d.is_nan())
-            .fold((0_u32, 0.0), |(n, sum), d| (n + 1, sum + d * d));
-        if count == 0 {
-            0.0
-        } else {
-            0.5 * sum / f64::from(count)
-        }
-    };
-    let lags = [16, 8, 4, 2].map(|part| (column.len() / part).max(1));
-    lags.map(over).into_iter().fold(0.0, f64::max).sqrt()
-}
-
-fn correlations(columns: &[Vec<f64>], signals: &[Signal]) -> Array2<f64> {
-    let points = columns[signals[0].slot].len();
-    let z = Array2::from_shape_fn((points, signals.len()), |(point, at)| {
-        let signal = &signals[at];
-        let z = (columns[signal.slot][point] - signal.centre) / signal.spread;
-        if z.is_nan() { 0.0 } else { z }
-    });
-    let centred = &z - &z.mean_axis(ndarray::Axis(0)).unwrap_or_default();
-    let covariance = centred.t().dot(&centred) / (points as f64 - 1.0).max(1.0);
-    // A signal that stood still has no variance; this little bit keeps the division defined.
-    let deviation = covariance.diag().mapv(|v| (v + 1e-3).sqrt());
-    Array2::from_shape_fn(covariance.dim(), |(row, column)| {
-        if row == column {
-            1.0
-        } else {
-            (1.0 - SHRINKAGE) * covariance[[row, column]] / (deviation[row] * deviation[column])
-        }
-    })
 }
 
 /// Eigenvalues, largest first, and eigenvectors as rows.

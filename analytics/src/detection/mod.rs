@@ -18,7 +18,13 @@
 
 pub(crate) mod alarm;
 pub(crate) mod baseline;
+#[cfg(test)]
+mod conformance;
+pub mod detector;
+pub(crate) mod healthy;
+pub mod learned;
 pub(crate) mod learning;
+pub mod level;
 pub(crate) mod limits;
 pub(crate) mod scorer;
 pub(crate) mod signature;

@@ -1,0 +1,157 @@
+//! The level view: has the level of the signals, seen together, left its recent normal?
+//!
+//! An exponentially weighted moving average per signal, one Mahalanobis distance over all
+//! (MEWMA), with two additions that make it fit for machines. The ruler of each signal widens
+//! with how far it wandered while learning ([`super::healthy`]). And the baseline follows slow
+//! drift, but the more hesitantly the further a signal is away, and not at all at a clear
+//! fault:
+//!
+//! ```text
+//! e ← e + 0.1 (x − e)          z = (e − b)/s          S = √(zᵀR⁻¹z / p) / 3
+//! b ← b + w(|z|) z s / 250     w = 1 up to 2, falling to 0 at 8
+//! ```
+//!
+//! # Source
+//! Lowry, Woodall, Champ & Rigdon, "A multivariate exponentially weighted moving average
+//! control chart", Technometrics 34 (1992). Drift scale and hesitant following are ours.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    detector::{Detector, LARGEST, Part, is_enough},
+    healthy::{Signal, Whitener, correlations, shares, spread_of},
+    learned::{Learned, SMOOTHING},
+};
+
+/// The alarm limit: the root mean square of the deviations is three healthy spreads, the
+/// three sigma of every control chart. The same for all machines; nothing is tuned on an asset.
+pub(crate) const LIMIT: f64 = 3.0;
+/// Rows in which the baseline follows a small deviation (time constant): ten times slower
+/// than the smoothing looks back, so that what it follows is drift and not the news.
+const FOLLOW_ROWS: f64 = 250.0;
+/// Deviations up to this many spreads are followed fully …
+const FOLLOW_FULL: f64 = 2.0;
+/// … and from this many on not at all: that is no drift but a fault.
+const FOLLOW_END: f64 = 8.0;
+
+/// A signal while it is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Track {
+    smoothed: f64,
+    base: f64,
+    learned: Signal,
+}
+
+/// The level view of one device. State: 40 bytes a signal and a triangle of p (p + 1)/2 numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Level {
+    tracks: Vec<Track>,
+    whitener: Whitener,
+    /// Deviations of the last sample in spreads; 0 for a missing signal.
+    z: Vec<f64>,
+    /// The whitened deviations of the last sample.
+    w: Vec<f64>,
+}
+
+impl Detector for Level {
+    const NAME: &'static str = "level";
+    const VERSION: u16 = 1;
+
+    fn fit(learned: &Learned, order: &[usize]) -> Option<Self> {
+        let columns: Vec<Vec<f64>> = (0..learned.slots())
+            .map(|slot| learned.level(slot).to_vec())
+            .collect();
+        let signals: Vec<Signal> = order
+            .iter()
+            .filter_map(|&slot| spread_of(slot, &columns[slot]))
+            .collect();
+        if signals.is_empty() {
+            return None;
+        }
+        let start = |learned_signal: &Signal| {
+            let now = learned.smoothed(learned_signal.slot);
+            Track {
+                smoothed: if now.is_nan() {
+                    learned_signal.centre
+                } else {
+                    now
+                },
+                base: learned_signal.centre,
+                learned: *learned_signal,
+            }
+        };
+        Some(Self {
+            tracks: signals.iter().map(start).collect(),
+            whitener: Whitener::new(&correlations(&columns, &signals)),
+            z: vec![0.0; signals.len()],
+            w: vec![0.0; signals.len()],
+        })
+    }
+
+    fn score(&mut self, _at: i64, value: impl Fn(usize) -> f64) -> Option<f64> {
+        if !is_enough(self.tracks.iter().map(|t| t.learned.slot), &value) {
+            return None;
+        }
+        for (track, z) in self.tracks.iter_mut().zip(&mut self.z) {
+            let x = value(track.learned.slot);
+            *z = if x.is_nan() { 0.0 } else { track.step(x) };
+        }
+        let square = self.whitener.apply(&self.z, &mut self.w);
+        for (track, &z) in self.tracks.iter_mut().zip(&self.z) {
+            track.follow(z);
+        }
+        Some((square / self.z.len() as f64).sqrt() / LIMIT)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let weigh = |(at, z): (usize, &f64)| z * self.whitener.transposed(at, &self.w);
+        let parts: Vec<f64> = self.z.iter().enumerate().map(weigh).collect();
+        let each = self.tracks.iter().zip(&self.z).zip(shares(&parts));
+        each.map(|((track, &deviation), share)| Part {
+            slot: track.learned.slot,
+            share,
+            deviation,
+            value: track.smoothed,
+            normal: track.base,
+            spread: track.learned.spread,
+        })
+        .collect()
+    }
+
+    fn each_deviation(&self, mut visit: impl FnMut(usize, f64)) {
+        for (track, &z) in self.tracks.iter().zip(&self.z) {
+            visit(track.learned.slot, z);
+        }
+    }
+
+    fn is_consistent(&self, slots: usize) -> bool {
+        let size = self.tracks.len();
+        size > 0
+            && self.z.len() == size
+            && self.w.len() == size
+            && self.whitener.is_consistent(size)
+            && self.tracks.iter().all(|t| t.learned.is_consistent(slots))
+    }
+}
+
+impl Track {
+    /// Smooths a value in and returns the deviation.
+    fn step(&mut self, x: f64) -> f64 {
+        let x = x.clamp(-LARGEST, LARGEST);
+        self.smoothed += SMOOTHING * (x - self.smoothed);
+        ((self.smoothed - self.base) / self.learned.spread).clamp(-LARGEST, LARGEST)
+    }
+
+    /// Lets the baseline creep towards a small deviation.
+    fn follow(&mut self, z: f64) {
+        let far = z.abs();
+        let weight = if far <= FOLLOW_FULL {
+            1.0
+        } else if far < FOLLOW_END {
+            FOLLOW_FULL / far * (FOLLOW_END - far) / (FOLLOW_END - FOLLOW_FULL)
+        } else {
+            return;
+        };
+        self.base += weight * z * self.learned.spread / FOLLOW_ROWS;
+    }
+}
