@@ -6,10 +6,7 @@
 //! finds every value: a store that acknowledges early and shows late gains nothing.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU32},
     time::Instant,
 };
 
@@ -61,13 +58,14 @@ pub(crate) async fn historian(args: BenchHistorianArgs) -> Result<()> {
     start_plain_log("warn");
     let client = reqwest::Client::new();
     let mut results = Results::default();
-    let bodies = Arc::new(lines::bodies(args.values, args.devices, args.lines));
+    let bodies = lines::bodies(args.values, args.devices, args.lines, args.writers);
+    let bodies: Vec<_> = bodies.into_iter().map(Arc::new).collect();
     let values = args.values / lines::SIGNALS.len() as u64 * lines::SIGNALS.len() as u64;
     for round in 1..=args.rounds {
         for store in stores(&args).await? {
             let store = Arc::new(store);
             store.empty(&client).await?;
-            let one = write(&store, &client, &bodies, values, &args, round).await?;
+            let one = write(&store, &client, &bodies, values, round).await?;
             if !args.json {
                 println!("{}", shown(&one));
             }
@@ -117,19 +115,17 @@ fn others(args: &BenchHistorianArgs) -> Vec<Store> {
 async fn write(
     store: &Arc<Store>,
     client: &reqwest::Client,
-    bodies: &Arc<Vec<Vec<u8>>>,
+    bodies: &[Arc<Vec<Vec<u8>>>],
     values: u64,
-    args: &BenchHistorianArgs,
     round: u8,
 ) -> Result<Written> {
-    let next = Arc::new(AtomicUsize::new(0));
     let mut writers = JoinSet::new();
     let from = Instant::now();
-    for _ in 0..args.writers {
+    for bodies in bodies {
         let (store, client) = (Arc::clone(store), client.clone());
-        let (bodies, next) = (Arc::clone(bodies), Arc::clone(&next));
+        let bodies = Arc::clone(bodies);
         writers.spawn(async move {
-            while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for body in bodies.iter() {
                 store.write(&client, body.clone()).await?;
             }
             anyhow::Ok(())

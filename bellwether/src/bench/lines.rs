@@ -43,21 +43,31 @@ fn thousandths(signal: usize, device: u64, at_s: u64, noise: &mut Noise) -> u64 
     level + triangle * SWING[signal % 3] / 2_700 + noise.below(1 + SWING[signal % 3] / 8)
 }
 
-/// Request bodies of `lines` lines: `values` values of `devices` devices, one second apart.
-pub(super) fn bodies(values: u64, devices: u32, lines: u32) -> Vec<Vec<u8>> {
+/// Request bodies of `lines` lines for each of `writers`: `values` values of `devices` devices, one
+/// second apart. A device is one writer's, so that its lines go out in order, as devices send.
+pub(super) fn bodies(values: u64, devices: u32, lines: u32, writers: u8) -> Vec<Vec<Vec<u8>>> {
     let rows = values / SIGNALS.len() as u64;
-    let devices = u64::from(devices);
+    let (devices, writers) = (u64::from(devices), usize::from(writers));
     let mut noise = Noise::new(rows);
-    let mut bodies = Vec::new();
-    let mut body = Vec::new();
+    let mut all = vec![Vec::new(); writers];
+    let mut open = vec![(Vec::new(), 0); writers];
     for row in 0..rows {
         let (device, at_s) = (row % devices, START_S + row / devices);
-        write_line(&mut body, device, at_s, &mut noise);
-        if (row + 1) % u64::from(lines) == 0 || row + 1 == rows {
-            bodies.push(std::mem::take(&mut body));
+        let writer = (device % writers as u64) as usize;
+        let (body, count) = &mut open[writer];
+        write_line(body, device, at_s, &mut noise);
+        *count += 1;
+        if *count == lines {
+            all[writer].push(std::mem::take(body));
+            *count = 0;
         }
     }
-    bodies
+    for (bodies, (body, count)) in all.iter_mut().zip(open) {
+        if count > 0 {
+            bodies.push(body);
+        }
+    }
+    all
 }
 
 fn write_line(out: &mut Vec<u8>, device: u64, at_s: u64, noise: &mut Noise) {
@@ -117,9 +127,10 @@ mod tests {
 
     #[test]
     fn every_row_is_one_line_with_its_own_device_and_time() {
-        let bodies = bodies(3_000, 7, 90);
-        assert_eq!(bodies.len(), 12, "1,000 lines in bodies of 90");
-        let text = String::from_utf8(bodies.concat()).unwrap();
+        let bodies = bodies(3_000, 7, 90, 2);
+        let counts: Vec<_> = bodies.iter().map(Vec::len).collect();
+        assert_eq!(counts, [7, 5], "572 and 428 lines in bodies of 90");
+        let text = String::from_utf8(bodies.concat().concat()).unwrap();
         let keys: HashSet<_> = text
             .lines()
             .map(|line| {
@@ -131,7 +142,7 @@ mod tests {
         assert_eq!(keys.len(), 1_000);
         assert_eq!(
             text,
-            String::from_utf8(super::bodies(3_000, 7, 90).concat()).unwrap()
+            String::from_utf8(super::bodies(3_000, 7, 90, 2).concat().concat()).unwrap()
         );
     }
 

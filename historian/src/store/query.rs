@@ -244,7 +244,13 @@ impl Inner {
             let Some(stored) = read(connection, query, &chunk, inside.is_empty())? else {
                 return Ok(false);
             };
-            if visit_stored(query, stored, inside, &mut visit).is_break() {
+            // The first row may begin before the range although its readings lie inside.
+            let rows_from = if chunk.t_min >= query.from {
+                i64::MIN
+            } else {
+                query.from
+            };
+            if visit_stored(query, stored, inside, rows_from, &mut visit).is_break() {
                 return Ok(true);
             }
             tail = after;
@@ -283,6 +289,7 @@ fn visit_stored(
     query: &Query,
     stored: Stored,
     inside: Slice<'_>,
+    rows_from: i64,
     visit: &mut impl FnMut(Piece<'_>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     match stored {
@@ -298,7 +305,7 @@ fn visit_stored(
             if !inside.is_empty() {
                 rows = rollup::merged(&rows, &rollup::of_points(inside, tier));
             }
-            rows.retain(|row| row.start >= query.from && row.start < query.to);
+            rows.retain(|row| row.start >= rows_from && row.start < query.to);
             visit(Piece::Rows(&rows))
         }
         Stored::Nothing => visit(Piece::Points(inside)),

@@ -89,6 +89,28 @@ async fn readings_leave_as_minutes_hours_and_days_that_go_on_answering() {
 }
 
 #[tokio::test]
+async fn readings_between_the_asked_start_and_the_next_full_hour_are_counted() {
+    let house = House::open(TempDir::new().unwrap(), &clock(), |_| ()).await;
+    // Starts at half past; dense enough for a roll-up of hours beside the readings.
+    let start = 1_750_000_000 / 3600 * 3600 + 1800;
+    house.append("pump-1", ramp(start..start + 40_000)).await;
+    let folder = house.close().await;
+    let house = House::open(folder, &clock(), |_| ()).await;
+    for parts in [1, 2, 100] {
+        let whole = [Timestamp::MIN, Timestamp::MAX];
+        let buckets = house
+            .store
+            .buckets(&key("pump-1"), whole[0], whole[1], parts)
+            .await
+            .unwrap();
+        let count: u64 = buckets.iter().map(|bucket| bucket.count).sum();
+        assert_eq!(count, 40_000, "{parts} parts");
+        assert_eq!(buckets[0].first, start as f64);
+    }
+    house.close().await;
+}
+
+#[tokio::test]
 async fn late_readings_for_a_time_that_has_been_rolled_up_are_counted_in() {
     let clock = clock();
     let start = clock.now().as_micros() / 1_000_000 / DAY_S * DAY_S;
