@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use telemetry::AssetModel;
+use toml::de::{DeTable, DeValue};
 
 /// The built-in models with the name of their file.
 const BUILTIN: [(&str, &str); 3] = [
@@ -24,12 +25,45 @@ const BUILTIN: [(&str, &str); 3] = [
 /// A folder with more models than this is not a folder of models.
 const MAX_FILES: usize = 1_000;
 
+/// Reads one model; every complaint names the file, the line and the key.
 fn parse(name: &str, text: &str) -> Result<AssetModel> {
     let model: AssetModel = toml::from_str(text).with_context(|| format!("asset model {name}"))?;
-    model
-        .check()
-        .with_context(|| format!("asset model {name}"))?;
+    if let Err(invalid) = model.check() {
+        let line =
+            line_of(text, &invalid.key).map_or_else(String::new, |at| format!(", line {at}"));
+        return Err(invalid).with_context(|| format!("asset model {name}{line}"));
+    }
     Ok(model)
+}
+
+/// The line a key is on, counted from 1: of the longest part of its path that is written down,
+/// because a key that is missing has no line of its own.
+fn line_of(text: &str, path: &str) -> Option<usize> {
+    let document = DeTable::parse(text).ok()?;
+    let mut steps = path.split(['.', '[', ']']).filter(|step| !step.is_empty());
+    let first = steps.next()?;
+    let (key, mut value) = document.get_ref().get_key_value(first)?;
+    let mut at = key.span().start;
+    for step in steps {
+        value = match value.get_ref() {
+            DeValue::Table(table) => {
+                let Some((key, inner)) = table.get_key_value(step) else {
+                    break;
+                };
+                at = key.span().start;
+                inner
+            }
+            DeValue::Array(items) => {
+                let Some(item) = step.parse().ok().and_then(|index: usize| items.get(index)) else {
+                    break;
+                };
+                at = item.span().start;
+                item
+            }
+            _ => break,
+        };
+    }
+    Some(text.get(..at)?.matches('\n').count() + 1)
 }
 
 /// The models in the `*.toml` files of a folder, by file name.
@@ -123,5 +157,122 @@ mod tests {
         std::fs::write(dir.path().join("other.toml"), "id = 4").unwrap();
         let error = format!("{:#}", load(Some(dir.path())).unwrap_err());
         assert!(error.contains("other.toml"), "{error}");
+    }
+
+    /// Where a model is wrong, its file, line and key are said.
+    #[test]
+    fn a_model_that_is_wrong_names_the_line_and_the_key() {
+        let head = "id = \"m\"\nname_en = \"M\"\nname_zh = \"机\"\n";
+        let signal =
+            "[[signals]]\nname = \"s\"\nunit = \"A\"\nlabel_en = \"S\"\nlabel_zh = \"量\"\n";
+        let mode =
+            "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = []\n";
+        for (tail, line, says) in [
+            ("typo = 1\n", "line 4", "typo"),
+            ("[machine]\nspeed = 3\n", "line 10", "speed"),
+            (signal, "line 10", "signals[1].name"),
+            (
+                "[machine]\nspeed_signal = \"x\"\n",
+                "line 10",
+                "machine.speed_signal",
+            ),
+            (
+                "[machine]\nfoundation = \"soft\"\n",
+                "line 10",
+                "foundation",
+            ),
+            ("[machine]\nvibration_group = 3\n", "line 10", "group"),
+            (
+                "[[machine.bearings]]\nname = \"b\"\nballs = 2\nball_diameter_mm = 1\npitch_diameter_mm = 2\n",
+                "line 11",
+                "balls",
+            ),
+            (
+                "[[components]]\nid = \"c\"\nname_en = \"C\"\nname_zh = \"件\"\nweight = 0\n",
+                "line 13",
+                "components[0].weight",
+            ),
+            (
+                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [\n { signal = \"s\", weight = 1 },\n { signal = \"s.x\", weight = 0 },\n]\n",
+                "line 15",
+                "signature[1].weight",
+            ),
+            (
+                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [{ signal = \"t\", weight = 1 }]\n",
+                "line 13",
+                "signature[0].signal",
+            ),
+            (
+                &format!("{mode}component = \"c\"\n"),
+                "line 14",
+                "component",
+            ),
+            (
+                &format!("{mode}iso14224 = {{ mode = \"vib\" }}\n"),
+                "line 14",
+                "iso14224.mode",
+            ),
+            (
+                &format!("{mode}iso14224 = {{ mode = \"VIB\", mechanism = \"9.1\" }}\n"),
+                "line 14",
+                "mechanism",
+            ),
+            (&format!("{mode}{mode}"), "line 15", "twice"),
+            ("[operating]\nmax_regimes = 5\n", "line 10", "max_regimes"),
+            (
+                "[[states]]\nstate = \"off\"\nsignal = \"s\"\n",
+                "line 9",
+                "exactly one",
+            ),
+            (
+                "[[states]]\nstate = \"off\"\nsignal = \"s\"\nbelow = 2\nuntil = 1\n",
+                "line 13",
+                "until",
+            ),
+            (
+                "[[states]]\nstate = \"off\"\nlasts_s = 5\n",
+                "line 11",
+                "start_up",
+            ),
+            (
+                "[[states]]\nstate = \"maintenance\"\n",
+                "line 10",
+                "maintenance",
+            ),
+            (
+                "[[detection.limits]]\nsignal = \"s\"\nabove = 2\noff = 3\n",
+                "line 12",
+                "off",
+            ),
+            (
+                "[[detection.limits]]\nsignal = \"t\"\nabove = 2\n",
+                "line 10",
+                "signal",
+            ),
+            (
+                "[detection]\nviews = [\"level\", \"level\"]\n",
+                "line 10",
+                "twice",
+            ),
+            ("[[related]]\nsignals = [\"s\"]\n", "line 10", "two signals"),
+        ] {
+            let text = if tail.starts_with("typo") {
+                format!("{head}{tail}{signal}")
+            } else {
+                format!("{head}{signal}{tail}")
+            };
+            let error = format!("{:#}", parse("own.toml", &text).unwrap_err());
+            for part in ["own.toml", line, says] {
+                assert!(error.contains(part), "{part:?} is not in {error}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_of_id_names_and_signals_alone_is_valid() {
+        let text = "id = \"m\"\nname_en = \"M\"\nname_zh = \"机\"\nsignals = []\n";
+        let model = parse("own.toml", text).unwrap();
+        assert_eq!(model.operating, telemetry::OperatingRules::default());
+        assert!(model.states.is_empty() && model.detection.views.is_empty());
     }
 }

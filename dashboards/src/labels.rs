@@ -89,23 +89,20 @@ mod tests {
     use super::*;
 
     fn model() -> AssetModel {
+        let outlet = SignalSpec {
+            name: SignalName::new("outlet").unwrap(),
+            unit: Unit::Bar,
+            label_en: "Discharge pressure".to_owned(),
+            label_zh: "出口压力".to_owned(),
+            limits: telemetry::SignalLimits::default(),
+            range: None,
+        };
+        let id = AssetModelId::new("centrifugal-pump").unwrap();
+        let mode = FailureMode::new("cavitation").unwrap();
+        let cavitation = FailureModeSignature::new(mode, "Cavitation", "汽蚀", Vec::new());
         AssetModel {
-            id: AssetModelId::new("centrifugal-pump").unwrap(),
-            name_en: "Centrifugal pump".to_owned(),
-            name_zh: "离心泵".to_owned(),
-            signals: vec![SignalSpec {
-                name: SignalName::new("outlet").unwrap(),
-                unit: Unit::Bar,
-                label_en: "Discharge pressure".to_owned(),
-                label_zh: "出口压力".to_owned(),
-                limits: telemetry::SignalLimits::default(),
-            }],
-            failure_modes: vec![FailureModeSignature {
-                mode: FailureMode::new("cavitation").unwrap(),
-                name_en: "Cavitation".to_owned(),
-                name_zh: "汽蚀".to_owned(),
-                signature: Vec::new(),
-            }],
+            failure_modes: vec![cavitation],
+            ..AssetModel::new(id, "Centrifugal pump", "离心泵", vec![outlet])
         }
     }
 

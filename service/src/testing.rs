@@ -75,21 +75,18 @@ pub(crate) fn prognosis(asset: &str, at: i64, rul_p10_s: f64) -> Prognosis {
 
 /// A model of one signal, `bearing_temperature_c` in °C from -50 to 200.
 pub(crate) fn pump_model() -> AssetModel {
-    AssetModel {
-        id: AssetModelId::new("pump").unwrap(),
-        name_en: "Pump".to_owned(),
-        name_zh: "泵".to_owned(),
-        signals: vec![SignalSpec {
-            name: SignalName::new("bearing_temperature_c").unwrap(),
-            unit: Unit::Celsius,
-            label_en: "Bearing temperature".to_owned(),
-            label_zh: "轴承温度".to_owned(),
-            limits: SignalLimits {
-                min: Some(-50.0),
-                max: Some(200.0),
-                ..SignalLimits::default()
-            },
-        }],
-        failure_modes: Vec::new(),
-    }
+    let temperature = SignalSpec {
+        name: SignalName::new("bearing_temperature_c").unwrap(),
+        unit: Unit::Celsius,
+        label_en: "Bearing temperature".to_owned(),
+        label_zh: "轴承温度".to_owned(),
+        limits: SignalLimits {
+            min: Some(-50.0),
+            max: Some(200.0),
+            ..SignalLimits::default()
+        },
+        range: None,
+    };
+    let id = AssetModelId::new("pump").unwrap();
+    AssetModel::new(id, "Pump", "泵", vec![temperature])
 }

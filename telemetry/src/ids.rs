@@ -155,6 +155,10 @@ id!(
     FailureMode, "failure mode", is_plain_id, ID_RULE
 );
 id!(
+    /// A maintainable item of an asset in the sense of ISO 14224, as `bearings`.
+    ComponentId, "component id", is_plain_id, ID_RULE
+);
+id!(
     /// One measured quantity of a device, such as `bearing_temperature_c`.
     SignalName, "signal name", is_signal_name, SIGNAL_RULE
 );

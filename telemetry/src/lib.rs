@@ -24,15 +24,20 @@ mod waveform;
 
 pub use access::{Claim, CredentialId, Denied, Grant, Quota, Scope};
 pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
-pub use asset_model::{AssetModel, FailureModeSignature, InvalidModel, SignalSpec, SignatureTerm};
+pub use asset_model::{
+    AssetModel, Bearing, Component, DERIVED_PREFIX, Detection, FailureModeSignature, Foundation,
+    InvalidModel, Iso14224, Limit, LimitState, Machine, MeasuringRange, ModeledState,
+    OperatingRules, RelatedSignals, RelationSign, SignalSpec, SignatureTerm, StateRule,
+    VibrationGroup, View,
+};
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{
     Assessment, Condition, ConditionState, Contribution, Evidence, Finding, HealthIndex,
     NoPrognosis, Prognosis, PrognosisOutcome, Statistics, Zone,
 };
 pub use ids::{
-    AssetId, AssetModelId, CaseId, CustomerId, DeviceId, EngineerId, FailureMode, InvalidId,
-    SignalName, SiteId, WorkOrderId,
+    AssetId, AssetModelId, CaseId, ComponentId, CustomerId, DeviceId, EngineerId, FailureMode,
+    InvalidId, SignalName, SiteId, WorkOrderId,
 };
 pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset};
 pub use ports::{

@@ -307,26 +307,23 @@ pub(crate) fn evidence(mode: &str) -> Evidence {
 
 fn model() -> AssetModel {
     use telemetry::{FailureModeSignature, SignalSpec, Unit};
+    let flow = SignalSpec {
+        name: SignalName::new("flow_l_min").unwrap(),
+        unit: Unit::LitrePerMinute,
+        label_en: "Flow".to_owned(),
+        label_zh: "流量".to_owned(),
+        limits: telemetry::SignalLimits {
+            min: Some(0.0),
+            max: Some(1_000.0),
+            ..telemetry::SignalLimits::default()
+        },
+        range: None,
+    };
+    let id = AssetModelId::new("centrifugal-pump").unwrap();
+    let mode = FailureMode::new("cavitation").unwrap();
+    let cavitation = FailureModeSignature::new(mode, "Cavitation", "汽蚀", Vec::new());
     AssetModel {
-        id: AssetModelId::new("centrifugal-pump").unwrap(),
-        name_en: "Centrifugal pump".to_owned(),
-        name_zh: "离心泵".to_owned(),
-        signals: vec![SignalSpec {
-            name: SignalName::new("flow_l_min").unwrap(),
-            unit: Unit::LitrePerMinute,
-            label_en: "Flow".to_owned(),
-            label_zh: "流量".to_owned(),
-            limits: telemetry::SignalLimits {
-                min: Some(0.0),
-                max: Some(1_000.0),
-                ..telemetry::SignalLimits::default()
-            },
-        }],
-        failure_modes: vec![FailureModeSignature {
-            mode: FailureMode::new("cavitation").unwrap(),
-            name_en: "Cavitation".to_owned(),
-            name_zh: "汽蚀".to_owned(),
-            signature: Vec::new(),
-        }],
+        failure_modes: vec![cavitation],
+        ..AssetModel::new(id, "Centrifugal pump", "离心泵", vec![flow])
     }
 }
