@@ -1,5 +1,6 @@
 //! What can go wrong in analytics: a configuration that makes no sense, or a state that
-//! cannot be read back. Readings themselves never fail; they are counted instead.
+//! cannot be read back, or a waveform that cannot be analysed. Readings themselves never
+//! fail; they are counted instead.
 
 /// Why a call to analytics failed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,12 @@ pub enum AnalyticsError {
         value: String,
         /// What may be given.
         allowed: &'static str,
+    },
+    /// A waveform, or what is asked of it, cannot be worked with.
+    #[error("the waveform cannot be analysed: {problem}")]
+    Waveform {
+        /// What is wrong with it.
+        problem: String,
     },
     /// The saved state of a device was written by another format.
     #[error(

@@ -38,6 +38,7 @@ mod prognosis;
 mod report;
 mod snapshot;
 mod stage;
+pub mod vibration;
 mod view;
 
 pub use config::Config;
