@@ -209,4 +209,8 @@ macro_rules! conformance {
 
 conformance! {
     level: crate::detection::level::Level,
+    innovation: crate::detection::innovation::Innovation,
+    agreement: crate::detection::agreement::Agreement,
+    pca: crate::detection::pca::Pca,
+    cusum: crate::detection::cusum::Cusum,
 }

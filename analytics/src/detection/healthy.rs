@@ -19,7 +19,7 @@ const SHRINKAGE: f64 = 0.05;
 const RIDGE: f64 = 1e-3;
 /// The spread of a signal that never moved, as a part of its magnitude: about the accuracy
 /// class of industrial transmitters.
-const STILL_SPREAD: f64 = 0.01;
+pub(crate) const STILL_SPREAD: f64 = 0.01;
 /// The smallest spread as a part of the magnitude; below it lies rounding, not measurement.
 const MIN_SPREAD: f64 = 1e-9;
 
@@ -174,6 +174,13 @@ impl Whitener {
         let begin = at * size - at * at.saturating_sub(1) / 2;
         let column = &self.packed[begin..begin + size - at];
         column.iter().zip(&w[at..]).map(|(a, b)| a * b).sum()
+    }
+
+    /// Solves Rx = b.
+    pub(crate) fn solve(&self, b: &[f64]) -> Vec<f64> {
+        let mut w = vec![0.0; b.len()];
+        self.apply(b, &mut w);
+        (0..b.len()).map(|at| self.transposed(at, &w)).collect()
     }
 
     /// Whether it fits this number of signals.

@@ -17,8 +17,9 @@ const MAX_POINTS: u32 = 256;
 const ROW_VALUES: usize = 1_536;
 /// … at least this many rows: fewer do not show how eight signals follow from each other.
 const MIN_ROWS: usize = 512;
-/// First rows that are smoothed but not kept, while the smoothing finds its level.
-const SETTLING_ROWS: u32 = 20;
+/// First rows that are smoothed but not kept, while the smoothing finds its level: its time
+/// constant.
+const SETTLING_ROWS: u32 = 10;
 /// Weight of a new value in the smoothed one. A tenth averages about twenty rows: noise falls
 /// to a quarter and a change shows within ten rows.
 pub(crate) const SMOOTHING: f64 = 0.1;

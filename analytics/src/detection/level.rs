@@ -33,6 +33,9 @@ const FOLLOW_ROWS: f64 = 250.0;
 const FOLLOW_FULL: f64 = 2.0;
 /// … and from this many on not at all: that is no drift but a fault.
 const FOLLOW_END: f64 = 8.0;
+/// Rows in which the baseline takes over what a fault left behind once it has clearly gone:
+/// ten times the reach of the smoothing, so that the return itself is over before.
+const RELEARN_ROWS: f64 = 100.0;
 
 /// A signal while it is scored.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -89,18 +92,9 @@ impl Detector for Level {
     }
 
     fn score(&mut self, _at: i64, value: impl Fn(usize) -> f64) -> Option<f64> {
-        if !is_enough(self.tracks.iter().map(|t| t.learned.slot), &value) {
-            return None;
-        }
-        for (track, z) in self.tracks.iter_mut().zip(&mut self.z) {
-            let x = value(track.learned.slot);
-            *z = if x.is_nan() { 0.0 } else { track.step(x) };
-        }
-        let square = self.whitener.apply(&self.z, &mut self.w);
-        for (track, &z) in self.tracks.iter_mut().zip(&self.z) {
-            track.follow(z);
-        }
-        Some((square / self.z.len() as f64).sqrt() / LIMIT)
+        let score = self.look(value)?;
+        self.follow(false);
+        Some(score)
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -134,6 +128,32 @@ impl Detector for Level {
     }
 }
 
+impl Level {
+    /// The score of a sample, before the baseline follows it.
+    pub(crate) fn look(&mut self, value: impl Fn(usize) -> f64) -> Option<f64> {
+        if !is_enough(self.slots(), &value) {
+            return None;
+        }
+        for (track, z) in self.tracks.iter_mut().zip(&mut self.z) {
+            let x = value(track.learned.slot);
+            *z = if x.is_nan() { 0.0 } else { track.step(x) };
+        }
+        let square = self.whitener.apply(&self.z, &mut self.w);
+        Some((square / self.z.len() as f64).sqrt() / LIMIT)
+    }
+
+    /// Lets the baseline follow the last sample; after a recovery it follows whatever remained.
+    pub(crate) fn follow(&mut self, is_recovered: bool) {
+        for (track, &z) in self.tracks.iter_mut().zip(&self.z) {
+            track.follow(z, is_recovered);
+        }
+    }
+
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        self.tracks.iter().map(|track| track.learned.slot)
+    }
+}
+
 impl Track {
     /// Smooths a value in and returns the deviation.
     fn step(&mut self, x: f64) -> f64 {
@@ -142,16 +162,18 @@ impl Track {
         ((self.smoothed - self.base) / self.learned.spread).clamp(-LARGEST, LARGEST)
     }
 
-    /// Lets the baseline creep towards a small deviation.
-    fn follow(&mut self, z: f64) {
+    /// Lets the baseline creep towards a small deviation, or to what a fault left behind.
+    fn follow(&mut self, z: f64, is_recovered: bool) {
         let far = z.abs();
-        let weight = if far <= FOLLOW_FULL {
-            1.0
+        let rate = if is_recovered {
+            1.0 / RELEARN_ROWS
+        } else if far <= FOLLOW_FULL {
+            1.0 / FOLLOW_ROWS
         } else if far < FOLLOW_END {
-            FOLLOW_FULL / far * (FOLLOW_END - far) / (FOLLOW_END - FOLLOW_FULL)
+            FOLLOW_FULL / far * (FOLLOW_END - far) / (FOLLOW_END - FOLLOW_FULL) / FOLLOW_ROWS
         } else {
             return;
         };
-        self.base += weight * z * self.learned.spread / FOLLOW_ROWS;
+        self.base += rate * z * self.learned.spread;
     }
 }

@@ -16,15 +16,19 @@
 //! 5. *Decide* ([`alarm`]): on- and off-delay with hysteresis.
 //! 6. *Explain*: shares per signal ([`scorer`]) and the failure mode ([`signature`]).
 
+pub mod agreement;
 pub(crate) mod alarm;
 pub(crate) mod baseline;
 #[cfg(test)]
 mod conformance;
+pub mod cusum;
 pub mod detector;
 pub(crate) mod healthy;
+pub mod innovation;
 pub mod learned;
 pub(crate) mod learning;
 pub mod level;
 pub(crate) mod limits;
+pub mod pca;
 pub(crate) mod scorer;
 pub(crate) mod signature;
