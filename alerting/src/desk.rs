@@ -23,7 +23,7 @@ pub type Watch = (AssetId, DeviceId);
 pub struct Mark {
     /// Event time of the row.
     pub at: Timestamp,
-    /// Condition 0, assessment 1, prognosis 2.
+    /// Condition 0, assessment 1, prognosis 2, sensor report 3.
     pub rank: u8,
 }
 
@@ -42,6 +42,7 @@ impl Mark {
                 Finding::Condition(_) => 0,
                 Finding::Assessment(_) => 1,
                 Finding::Prognosis(_) => 2,
+                Finding::Sensor(_) => 3,
             },
         }
     }

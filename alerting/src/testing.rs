@@ -2,8 +2,8 @@
 
 use telemetry::{
     Assessment, AssetId, CaseId, Condition, ConditionState, Contribution, DeviceId, Evidence,
-    FailureMode, Finding, HealthIndex, NoPrognosis, Outcome, Prognosis, PrognosisOutcome,
-    SignalName, Statistics, Timestamp, WorkOrderClosed, WorkOrderId,
+    FailureMode, Finding, HealthIndex, NoPrognosis, OperatingState, Outcome, Prognosis,
+    PrognosisOutcome, SignalName, Statistics, Timestamp, ViewScore, WorkOrderClosed, WorkOrderId,
 };
 
 /// Seconds into the plant's life.
@@ -27,15 +27,18 @@ pub(crate) fn evidence(mode: &str, score: f64) -> Evidence {
         baseline_from: t(-1_000),
         baseline_to: t(-1),
         baseline_rows: 400,
+        operating: OperatingState::Unknown,
         statistics: Statistics {
-            t2: score * 12.5,
-            t2_limit: 12.5,
-            q: 0.1,
-            q_limit: 3.0,
             score,
             on: 1.0,
             off: 0.7,
         },
+        views: vec![ViewScore {
+            view: "level".to_owned(),
+            version: 1,
+            score: 3.0 * score,
+            limit: 3.0,
+        }],
         failure_mode: FailureMode::new(mode).unwrap(),
         failure_mode_fit: 0.93,
         contributions: vec![Contribution {
@@ -47,6 +50,7 @@ pub(crate) fn evidence(mode: &str, score: f64) -> Evidence {
             normal_low: 1.6,
             normal_high: 2.6,
         }],
+        suspects: Vec::new(),
     }
 }
 
@@ -78,6 +82,7 @@ impl Probe {
             at: t(at),
             state,
             since: t(since),
+            operating: OperatingState::Unknown,
             evidence,
         })
     }
@@ -122,6 +127,7 @@ impl Probe {
             health,
             zone: health.zone(),
             score: 1.0,
+            components: Vec::new(),
         })
     }
 

@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use telemetry::{
-    Assessment, CaseId, Condition, ConditionState, DeviceId, Evidence, Finding, Prognosis,
-    PrognosisOutcome, Severity, Timestamp, Zone,
+    Assessment, CaseId, Condition, ConditionState, Evidence, Finding, Prognosis, PrognosisOutcome,
+    Severity, Timestamp, Zone,
 };
 
 use crate::{
@@ -42,8 +42,9 @@ use crate::{
 /// Event time between two refreshes of one case: fast enough for a page people watch, and one
 /// write a minute and open case at most while event time runs with the clock.
 const REFRESH_INTERVAL: Duration = Duration::from_mins(1);
-/// A peak is news when it is higher by this factor. So the stored peak is at most 5 % low,
-/// and a score on its way to any height causes few writes even when event time is accelerated.
+/// A peak is news when it is higher by this factor. Analytics speaks of a score when it moved
+/// by a tenth, so the stored peak is at most 15 % low, and a score on its way to any height causes
+/// few writes even when event time is accelerated.
 const PEAK_STEP: f64 = 1.05;
 /// The score is news when it moved by this factor either way.
 const SCORE_STEP: f64 = 1.25;
@@ -56,7 +57,7 @@ impl Desk {
     pub fn observe(&mut self, findings: &[Finding]) -> Batch {
         let mut batch = Batch::default();
         for finding in findings {
-            let watch = (finding.asset().clone(), device_of(finding).clone());
+            let watch = (finding.asset().clone(), finding.device().clone());
             let mark = self
                 .episodes
                 .get(&watch)
@@ -70,6 +71,8 @@ impl Desk {
                     self.on_assessment(&watch, assessment, &mut batch);
                 }
                 Finding::Prognosis(outcome) => self.on_prognosis(&watch, outcome, &mut batch),
+                // A sensor that cannot be believed says nothing about the machine.
+                Finding::Sensor(_) => {}
             }
         }
         self.move_marks(findings, &mut batch);
@@ -83,7 +86,7 @@ impl Desk {
             return;
         }
         for finding in findings {
-            let watch = (finding.asset().clone(), device_of(finding).clone());
+            let watch = (finding.asset().clone(), finding.device().clone());
             if let Some(episode) = self.episodes.get_mut(&watch)
                 && batch.watches.contains(&watch)
             {
@@ -316,16 +319,6 @@ impl Desk {
     }
 }
 
-/// The device a finding speaks of.
-fn device_of(finding: &Finding) -> &DeviceId {
-    match finding {
-        Finding::Condition(condition) => &condition.device,
-        Finding::Assessment(assessment) => &assessment.device,
-        Finding::Prognosis(PrognosisOutcome::Forecast(prognosis)) => &prognosis.device,
-        Finding::Prognosis(PrognosisOutcome::None(none)) => &none.device,
-    }
-}
-
 /// The severity of a standing alarm: at least a warning, whatever the health index says.
 fn severity_of(zone: Zone) -> Severity {
     match zone {
@@ -361,16 +354,17 @@ fn storable_evidence(evidence: &Evidence) -> Evidence {
     let mut evidence = evidence.clone();
     let numbers = &mut evidence.statistics;
     for value in [
-        &mut numbers.t2,
-        &mut numbers.t2_limit,
-        &mut numbers.q,
-        &mut numbers.q_limit,
         &mut numbers.score,
         &mut numbers.on,
         &mut numbers.off,
         &mut evidence.failure_mode_fit,
     ] {
         *value = storable(*value);
+    }
+    for view in &mut evidence.views {
+        for value in [&mut view.score, &mut view.limit] {
+            *value = storable(*value);
+        }
     }
     for part in &mut evidence.contributions {
         for value in [

@@ -19,8 +19,12 @@ pub struct Config {
     /// How much older than the newest row of its device a row may be and still be scored in
     /// its place. Rows wait this long for their elders, so findings lag by it.
     pub lateness: Duration,
-    /// The longest silence between findings of a device whose state does not change.
+    /// The shortest time between findings of a device whose state does not change; for a
+    /// device that measures seldom, eight of its sampling intervals where that is longer.
     pub report_interval: Duration,
+    /// The longest silence of a device whose findings do not move; for a device that measures
+    /// seldom, sixty of its sampling intervals where that is longer.
+    pub heartbeat: Duration,
     /// Rows in a row beyond the limit before a watch becomes an alarm.
     pub on_delay_rows: u32,
     /// Rows in a row below [`Self::off`] before an alarm ends.
@@ -41,6 +45,7 @@ impl Default for Config {
             learning_rows: 2_000,
             lateness: Duration::from_secs(2),
             report_interval: Duration::from_secs(10),
+            heartbeat: Duration::from_hours(1),
             on_delay_rows: 10,
             off_delay_rows: 30,
             off: 0.8,
@@ -87,6 +92,12 @@ impl Config {
             "at least 100 ms",
         )?;
         rule(
+            self.heartbeat >= self.report_interval,
+            "heartbeat",
+            &format!("{:?}", self.heartbeat),
+            "at least report_interval",
+        )?;
+        rule(
             (1..=100_000).contains(&self.on_delay_rows),
             "on_delay_rows",
             &self.on_delay_rows,
@@ -128,10 +139,11 @@ mod tests {
     #[test]
     fn the_default_is_valid_and_each_bad_value_is_named() {
         Config::default().check().unwrap();
-        let spoil: [(&str, Spoil); 8] = [
+        let spoil: [(&str, Spoil); 9] = [
             ("learning_rows", |c| c.learning_rows = 99),
             ("lateness", |c| c.lateness = Duration::from_secs(3601)),
             ("report_interval", |c| c.report_interval = Duration::ZERO),
+            ("heartbeat", |c| c.heartbeat = Duration::from_secs(9)),
             ("on_delay_rows", |c| c.on_delay_rows = 0),
             ("off_delay_rows", |c| c.off_delay_rows = 0),
             ("off", |c| c.off = f64::NAN),

@@ -34,6 +34,7 @@ mod health;
 mod manipulation;
 mod monitor;
 mod names;
+mod news;
 mod prognosis;
 mod report;
 mod snapshot;

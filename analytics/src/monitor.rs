@@ -19,6 +19,7 @@ use crate::{
         reorder::{Arrival, Reorder},
     },
     names::Names,
+    news::{self, Said},
     prognosis::Prognoser,
     stage::{Stage, finish, learn},
 };
@@ -35,8 +36,8 @@ pub(crate) struct State {
     pub(crate) stage: Stage,
     /// The time of the last sample that was learned from or scored.
     pub(crate) at: i64,
-    /// The time of the last report; none makes the next sample report.
-    pub(crate) reported: Option<i64>,
+    /// What was said last, and when; none makes the next sample report.
+    pub(crate) said: Option<Said>,
     pub(crate) samples: u64,
     pub(crate) thin: u64,
 }
@@ -66,7 +67,7 @@ impl Monitor {
                     smooth: Vec::new(),
                 },
                 at: 0,
-                reported: None,
+                said: None,
                 samples: 0,
                 thin: 0,
             },
@@ -104,7 +105,7 @@ impl Monitor {
             learning: Learning::new(config.learning_rows, slots),
             smooth: vec![(0.0, 0); slots],
         };
-        self.state.reported = None;
+        self.state.said = None;
         self.signatures = Signatures::default();
         self.dirty = true;
     }
@@ -179,7 +180,7 @@ impl Monitor {
     fn restart_time(&mut self) {
         let newest = self.state.reorder.newest().unwrap_or(0);
         self.state.framer.restart();
-        self.state.reported = None;
+        self.state.said = None;
         if let Stage::Watching(watching) = &mut self.state.stage {
             watching.prognoser = Prognoser::new(newest);
             watching.alarm = Alarm::normal(newest);
@@ -249,7 +250,7 @@ impl State {
         self.samples += 1;
         if let Some(stage) = changed {
             self.stage = stage;
-            self.reported = None;
+            self.said = None;
         } else {
             self.report(config, signatures, false, findings);
         }
@@ -262,20 +263,30 @@ impl State {
         changed: bool,
         findings: &mut Vec<Finding>,
     ) {
-        let interval = i64::try_from(config.report_interval.as_micros()).unwrap_or(i64::MAX);
-        let is_due = self
-            .reported
-            .is_none_or(|last| self.at.saturating_sub(last) >= interval);
-        if !is_due && !changed {
-            return;
+        let now = self.now();
+        let said = self.said.filter(|_| !changed);
+        if said.is_none_or(|said| news::is_due(config, self.framer.interval(), &said, &now)) {
+            self.said = Some(now);
+            findings.push(Finding::Condition(self.condition(config, signatures)));
+            findings.extend(self.assessment().map(Finding::Assessment));
         }
-        self.reported = Some(self.at);
-        findings.push(Finding::Condition(self.condition(config, signatures)));
-        findings.extend(self.assessment().map(Finding::Assessment));
         if let Stage::Watching(watching) = &mut self.stage
             && std::mem::take(&mut watching.prognoser.is_news)
         {
             findings.extend(self.prognosis(config).map(Finding::Prognosis));
+        }
+    }
+
+    /// What there is to say as of the last sample.
+    fn now(&self) -> Said {
+        let (score, health) = match &self.stage {
+            Stage::Learning { .. } => (0.0, 0.0),
+            Stage::Watching(watching) => (watching.scorer.last.score, watching.health().get()),
+        };
+        Said {
+            at: self.at,
+            score,
+            health,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! From state to words: findings and views are made here, and only when somebody gets them.
 
 use telemetry::{
-    Assessment, Condition, ConditionState, Contribution, Evidence, FailureMode, NoPrognosis,
-    Prognosis, PrognosisOutcome, Statistics, Timestamp,
+    Assessment, Condition, ConditionState, Contribution, Evidence, FailureMode, HealthIndex,
+    NoPrognosis, OperatingState, Prognosis, PrognosisOutcome, Statistics, Timestamp, ViewScore,
 };
 
 use crate::{
@@ -12,16 +12,31 @@ use crate::{
         scorer::SMOOTHING,
         signature::Signatures,
     },
-    health,
     monitor::State,
+    news::{decimals_of, round},
     prognosis,
     stage::{Stage, Watching},
 };
 
 /// The detector and its version in evidence.
 const MODEL: &str = "pca-t2-q/1";
+/// Decimals of scores, shares and fits.
+const SCORE_DECIMALS: i32 = 3;
+/// Decimals of deviations in spreads.
+const DEVIATION_DECIMALS: i32 = 2;
+/// Decimals of the health index.
+const HEALTH_DECIMALS: i32 = 1;
 /// Healthy spreads from the baseline to each end of the normal range.
 const NORMAL_SPREADS: f64 = 3.0;
+
+fn view(name: &str, score: f64, limit: f64) -> ViewScore {
+    ViewScore {
+        view: name.to_owned(),
+        version: 1,
+        score: round(score, SCORE_DECIMALS),
+        limit: round(limit, SCORE_DECIMALS),
+    }
+}
 
 const fn time(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
@@ -59,6 +74,7 @@ impl State {
             at: time(self.at),
             state,
             since: time(since),
+            operating: OperatingState::Unknown,
             evidence,
         }
     }
@@ -79,18 +95,20 @@ impl State {
             baseline_from: time(baseline.from),
             baseline_to: time(baseline.to),
             baseline_rows: baseline.rows,
+            operating: OperatingState::Unknown,
             statistics: Statistics {
-                t2: last.t2,
-                t2_limit: baseline.t2_limit,
-                q: last.q,
-                q_limit: baseline.q_limit,
-                score: last.score,
+                score: round(last.score, SCORE_DECIMALS),
                 on: ON,
                 off: config.off,
             },
+            views: vec![
+                view("t2", last.t2, baseline.t2_limit),
+                view("q", last.q, baseline.q_limit),
+            ],
             failure_mode,
-            failure_mode_fit,
+            failure_mode_fit: round(failure_mode_fit, SCORE_DECIMALS),
             contributions: self.contributions(watching),
+            suspects: Vec::new(),
         }
     }
 
@@ -108,14 +126,19 @@ impl State {
         let shares = watching.scorer.shares();
         let mut contributions: Vec<Contribution> = shares
             .iter()
-            .map(|share| Contribution {
-                signal: self.signals[share.slot].clone(),
-                share: share.share,
-                deviation: share.z,
-                value: share.value,
-                normal: share.base,
-                normal_low: share.base - NORMAL_SPREADS * share.spread,
-                normal_high: share.base + NORMAL_SPREADS * share.spread,
+            .map(|share| {
+                let decimals = decimals_of(share.spread);
+                let value = |value| round(value, decimals);
+                let reach = NORMAL_SPREADS * share.spread;
+                Contribution {
+                    signal: self.signals[share.slot].clone(),
+                    share: round(share.share, SCORE_DECIMALS),
+                    deviation: round(share.z, DEVIATION_DECIMALS),
+                    value: value(share.value),
+                    normal: value(share.base),
+                    normal_low: value(share.base - reach),
+                    normal_high: value(share.base + reach),
+                }
             })
             .collect();
         // Stable, so signals with equal shares stay in slot order.
@@ -128,15 +151,15 @@ impl State {
         let Stage::Watching(watching) = &self.stage else {
             return None;
         };
-        let score = watching.scorer.last.score;
-        let health = health::index(score, watching.alarm.state == AlarmState::Alarm);
+        let health = watching.health();
         Some(Assessment {
             asset: self.asset.clone(),
             device: self.device.clone(),
             at: time(self.at),
-            health,
+            health: HealthIndex::new(round(health.get(), HEALTH_DECIMALS)),
             zone: health.zone(),
-            score,
+            score: round(watching.scorer.last.score, SCORE_DECIMALS),
+            components: Vec::new(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The two stages of a device: learning its baseline, then watching it against the baseline.
 
 use serde::{Deserialize, Serialize};
-use telemetry::{FailureMode, SignalName};
+use telemetry::{FailureMode, HealthIndex, SignalName};
 
 use crate::{
     Config,
@@ -70,10 +70,15 @@ impl Watching {
         } else if self.alarm.state != AlarmState::Alarm {
             self.mode = None;
         }
-        let health = health::index(score, self.alarm.state == AlarmState::Alarm);
-        self.prognoser
-            .observe(at, health.get(), config.health_limit);
+        let health = self.health().get();
+        self.prognoser.observe(at, health, config.health_limit);
         Some(changed)
+    }
+
+    /// The health index as of the last sample.
+    pub(crate) fn health(&self) -> HealthIndex {
+        let is_alarm = self.alarm.state == AlarmState::Alarm;
+        health::index(self.scorer.last.score, is_alarm)
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
 };
 
 use alerting::{AlertingError, CaseDesk};
-use analytics::Fleet;
+use analytics::{AnalyticsError, Fleet};
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
 use historian::{HistorianError, Journal, Snapshot, Store};
@@ -88,9 +88,7 @@ impl Pipeline {
             if key == CLOSED_ORDERS {
                 closed = ClosedOrders::decode(&bytes)?;
             } else {
-                fleet
-                    .restore(&key, &bytes)
-                    .with_context(|| format!("cannot restore the analytics of device {key}"))?;
+                restore(&mut fleet, &key, &bytes)?;
             }
         }
         let now = Instant::now();
@@ -351,6 +349,18 @@ impl Pipeline {
         self.saved = self.position;
         self.saved_at = Instant::now();
         Ok(())
+    }
+}
+
+/// Puts the state of a device back. One that an earlier release wrote cannot be read: the
+/// device then learns its normal anew, as it would in a new folder.
+fn restore(fleet: &mut Fleet, key: &str, bytes: &[u8]) -> Result<()> {
+    match fleet.restore(key, bytes) {
+        Err(error @ AnalyticsError::StateFormat { .. }) => {
+            tracing::warn!(%error, "learning the normal of this device anew");
+            Ok(())
+        }
+        other => other.with_context(|| format!("cannot restore the analytics of device {key}")),
     }
 }
 

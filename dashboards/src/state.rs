@@ -186,6 +186,7 @@ mod tests {
             at: Timestamp::from_secs(60),
             state,
             since: Timestamp::EPOCH,
+            operating: telemetry::OperatingState::Unknown,
             evidence: None,
         }
     }
@@ -199,6 +200,7 @@ mod tests {
             health,
             zone: health.zone(),
             score: 0.0,
+            components: Vec::new(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use telemetry::{
     Advisory, AssetId, AssetModel, AssetModelId, CaseId, Contribution, DeviceId, Evidence,
-    FailureMode, Prognosis, Severity, SignalLimits, SignalName, SignalSpec, Statistics, Timestamp,
-    Unit,
+    FailureMode, OperatingState, Prognosis, Severity, SignalLimits, SignalName, SignalSpec,
+    Statistics, Timestamp, Unit,
 };
 
 /// Seconds into the plant's life.
@@ -40,18 +40,17 @@ pub(crate) fn advisory(case: &str, asset: &str, severity: Severity) -> Advisory 
             baseline_from: t(0),
             baseline_to: t(800),
             baseline_rows: 400,
+            operating: OperatingState::Unknown,
             statistics: Statistics {
-                t2: 20.0,
-                t2_limit: 10.0,
-                q: 1.0,
-                q_limit: 2.0,
                 score: 2.0,
                 on: 1.0,
                 off: 0.7,
             },
+            views: Vec::new(),
             failure_mode: FailureMode::new("bearing-wear").unwrap(),
             failure_mode_fit: 0.9,
             contributions: contributions(),
+            suspects: Vec::new(),
         },
         prognosis: None,
     }

@@ -1,14 +1,25 @@
 //! What analytics says about an asset: the outputs of the ISO 13374 blocks SD, HA and PA.
 
+mod evidence;
+mod sensor;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetId, DeviceId, FailureMode, SignalName, Timestamp};
+use crate::{AssetId, ComponentId, DeviceId, Timestamp};
+
+pub use evidence::{Contribution, Evidence, Explanation, OperatingState, Statistics, ViewScore};
+pub use sensor::{SensorFault, SensorReport, SensorState, SensorVerdict};
 
 /// One statement of analytics, always in event time.
+///
+/// A device says something when it changed, and otherwise once in a while (the heartbeat), so
+/// what was said last holds until the next word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Finding {
-    /// State detection.
+    /// State detection of the sensors: can their values be believed?
+    Sensor(SensorReport),
+    /// State detection of the machine.
     Condition(Condition),
     /// Health assessment.
     Assessment(Assessment),
@@ -20,15 +31,27 @@ impl Finding {
     /// The asset it is about.
     pub fn asset(&self) -> &AssetId {
         match self {
+            Self::Sensor(report) => &report.asset,
             Self::Condition(condition) => &condition.asset,
             Self::Assessment(assessment) => &assessment.asset,
             Self::Prognosis(outcome) => outcome.asset(),
         }
     }
 
+    /// The device whose readings it rests on.
+    pub fn device(&self) -> &DeviceId {
+        match self {
+            Self::Sensor(report) => &report.device,
+            Self::Condition(condition) => &condition.device,
+            Self::Assessment(assessment) => &assessment.device,
+            Self::Prognosis(outcome) => outcome.device(),
+        }
+    }
+
     /// The event time it speaks of.
     pub fn at(&self) -> Timestamp {
         match self {
+            Self::Sensor(report) => report.at,
             Self::Condition(condition) => condition.at,
             Self::Assessment(assessment) => assessment.at,
             Self::Prognosis(outcome) => outcome.at(),
@@ -49,6 +72,9 @@ pub struct Condition {
     pub state: ConditionState,
     /// When the present state began, in event time.
     pub since: Timestamp,
+    /// What the machine is doing. Outside of running there is no verdict and the state stands.
+    #[serde(default)]
+    pub operating: OperatingState,
     /// The numbers behind the verdict; none while learning.
     pub evidence: Option<Evidence>,
 }
@@ -70,69 +96,6 @@ pub enum ConditionState {
     Watch,
     /// Beyond a limit for long enough.
     Alarm,
-}
-
-/// What a verdict rests on. Frozen into a case when the case opens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// The detector and its version, such as `pca-t2-q/1`.
-    pub model: String,
-    /// First row of the window the verdict looked at, in event time.
-    pub window_from: Timestamp,
-    /// Last row of that window.
-    pub window_to: Timestamp,
-    /// First row the baseline was learned from.
-    pub baseline_from: Timestamp,
-    /// Last row the baseline was learned from.
-    pub baseline_to: Timestamp,
-    /// Rows the baseline was learned from.
-    pub baseline_rows: u32,
-    /// The monitoring statistics with their limits.
-    pub statistics: Statistics,
-    /// The failure mode whose signature fits best, or `unclassified`.
-    pub failure_mode: FailureMode,
-    /// How well that signature fits: cosine between signature and deviations, 0 to 1; 0 when unclassified.
-    pub failure_mode_fit: f64,
-    /// Every signal of the baseline, largest share first.
-    pub contributions: Vec<Contribution>,
-}
-
-/// The monitoring statistics of a row and their limits.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Statistics {
-    /// Hotelling's T² in the principal subspace.
-    pub t2: f64,
-    /// Its control limit.
-    pub t2_limit: f64,
-    /// Squared prediction error Q in the residual subspace.
-    pub q: f64,
-    /// Its control limit.
-    pub q_limit: f64,
-    /// One number for both: 1 is the alarm limit, above is beyond it.
-    pub score: f64,
-    /// The score at which an alarm begins.
-    pub on: f64,
-    /// The score at which an alarm ends.
-    pub off: f64,
-}
-
-/// How much one signal takes part in a deviation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Contribution {
-    /// The signal.
-    pub signal: SignalName,
-    /// Its share of the deviation; all shares add up to 1.
-    pub share: f64,
-    /// How far it is from its normal, signed, in healthy spreads.
-    pub deviation: f64,
-    /// Its present smoothed value, in the signal's unit.
-    pub value: f64,
-    /// Its normal value, in the signal's unit.
-    pub normal: f64,
-    /// The lower end of its normal range, in the signal's unit.
-    pub normal_low: f64,
-    /// The upper end of its normal range, in the signal's unit.
-    pub normal_high: f64,
 }
 
 /// Health from 0 (failed) to 100 (as new).
@@ -198,6 +161,20 @@ pub struct Assessment {
     pub zone: Zone,
     /// The detection score it was made from; 1 is the alarm limit.
     pub score: f64,
+    /// The health of each component the asset model names; empty without a model.
+    #[serde(default)]
+    pub components: Vec<ComponentHealth>,
+}
+
+/// The health of a part of an asset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComponentHealth {
+    /// The component, as the asset model names it.
+    pub component: ComponentId,
+    /// Its health index.
+    pub health: HealthIndex,
+    /// How much of its loss the asset's index takes over, above 0 to 1.
+    pub weight: f64,
 }
 
 /// A prognosis, or the reason why there is none.
@@ -215,6 +192,13 @@ impl PrognosisOutcome {
         match self {
             Self::Forecast(prognosis) => &prognosis.asset,
             Self::None(none) => &none.asset,
+        }
+    }
+
+    fn device(&self) -> &DeviceId {
+        match self {
+            Self::Forecast(prognosis) => &prognosis.device,
+            Self::None(none) => &none.device,
         }
     }
 

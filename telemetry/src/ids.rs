@@ -166,10 +166,17 @@ id!(
 impl FailureMode {
     /// The mode of a deviation that fits no declared signature.
     pub const UNCLASSIFIED: &'static str = "unclassified";
+    /// The mode of a sensor that cannot be believed, whatever the machine does.
+    pub const SENSOR_FAULT: &'static str = "sensor-fault";
 
     /// A deviation that fits no declared signature.
     pub fn unclassified() -> Self {
         Self(Self::UNCLASSIFIED.into())
+    }
+
+    /// A sensor that cannot be believed.
+    pub fn sensor_fault() -> Self {
+        Self(Self::SENSOR_FAULT.into())
     }
 }
 

@@ -92,6 +92,15 @@ pub enum Event {
         /// When the order was completed.
         at: Timestamp,
     },
+    /// A person said that what an asset does now is normal for it.
+    NormalAccepted {
+        /// The asset.
+        asset: AssetId,
+        /// Who said so.
+        by: String,
+        /// When it was said.
+        at: Timestamp,
+    },
 }
 
 /// A message that failed a check. It is acknowledged, counted and listed, never dropped

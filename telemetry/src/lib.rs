@@ -32,8 +32,9 @@ pub use asset_model::{
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{
-    Assessment, Condition, ConditionState, Contribution, Evidence, Finding, HealthIndex,
-    NoPrognosis, Prognosis, PrognosisOutcome, Statistics, Zone,
+    Assessment, ComponentHealth, Condition, ConditionState, Contribution, Evidence, Explanation,
+    Finding, HealthIndex, NoPrognosis, OperatingState, Prognosis, PrognosisOutcome, SensorFault,
+    SensorReport, SensorState, SensorVerdict, Statistics, ViewScore, Zone,
 };
 pub use ids::{
     AssetId, AssetModelId, CaseId, ComponentId, CustomerId, DeviceId, EngineerId, FailureMode,

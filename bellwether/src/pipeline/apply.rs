@@ -141,7 +141,7 @@ impl Worker {
                 Event::DeviceOffline { device, .. } => (device, false),
                 // Analytics leaves late rows out by itself; the event is for people.
                 Event::LateReadings { .. } => continue,
-                Event::WorkOrderClosed { asset, .. } => {
+                Event::WorkOrderClosed { asset, .. } | Event::NormalAccepted { asset, .. } => {
                     applied.relearning.insert(asset.clone());
                     continue;
                 }

@@ -20,7 +20,7 @@ pub use self::devices::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// The detector and its version, such as `pca-t2-q/1`.
+    /// The detectors that were asked and their versions, such as `level/1+innovation/1`.
     model: String,
     /// First row of the window the verdict looked at, in event time.
     #[schema(format = DateTime)]
@@ -36,29 +36,62 @@ pub struct Evidence {
     baseline_to: String,
     /// Rows the baseline was learned from.
     baseline_rows: u32,
-    /// The monitoring statistics with their limits.
+    /// The state whose baseline was compared with.
+    operating: OperatingState,
+    /// The fused score with its limits.
     statistics: Statistics,
+    /// What each detector said.
+    views: Vec<ViewScore>,
     /// The failure mode whose signature fits best, or `unclassified`.
     failure_mode: String,
     /// How well it fits, 0 to 1.
     failure_mode_fit: f64,
     /// Every signal of the baseline, largest share first.
     contributions: Vec<Contribution>,
+    /// Signals that were left out because their sensors cannot be believed.
+    suspects: Vec<String>,
 }
 
-/// The monitoring statistics of a row and their limits.
+/// What a machine is doing.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OperatingState {
+    /// It stands still.
+    Off,
+    /// It turns without load.
+    Idle,
+    /// It was switched on a short while ago.
+    StartUp,
+    /// It works.
+    Running {
+        /// The load regime, counted from 0.
+        regime: u8,
+    },
+    /// It is on its way from one state to another.
+    Transition,
+    /// Nobody has said how to tell.
+    Unknown,
+}
+
+/// What one detector says about a row.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ViewScore {
+    /// The detector, such as `level`.
+    view: String,
+    /// Its version.
+    version: u32,
+    /// What it measured, in its own unit.
+    score: f64,
+    /// Where its own alarm begins, in the same unit.
+    limit: f64,
+}
+
+/// The fused score of a row and its limits.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Statistics {
-    /// Hotelling's T² in the principal subspace.
-    t2: f64,
-    /// Its control limit.
-    t2_limit: f64,
-    /// Squared prediction error in the residual subspace.
-    q: f64,
-    /// Its control limit.
-    q_limit: f64,
-    /// One number for both: 1 is the alarm limit.
+    /// One number for all views: 1 is the alarm limit.
     score: f64,
     /// The score at which an alarm begins.
     on: f64,
@@ -102,8 +135,84 @@ pub struct Condition {
     /// When the present state began, in event time.
     #[schema(format = DateTime)]
     since: String,
+    /// What the machine is doing. Outside of running there is no verdict and the state stands.
+    operating: OperatingState,
     /// The numbers behind the verdict; null while learning.
     evidence: Option<Evidence>,
+}
+
+/// The sensors of one device: a word about each that changed just now or is not good.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SensorReport {
+    /// The asset.
+    asset: String,
+    /// The device that measured.
+    device: String,
+    /// The row this speaks of, in event time.
+    #[schema(format = DateTime)]
+    at: String,
+    /// A verdict for each signal that is not good, or has just become good again.
+    verdicts: Vec<SensorVerdict>,
+}
+
+/// The verdict on one signal.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SensorVerdict {
+    /// The signal.
+    signal: String,
+    /// Whether it can be believed.
+    state: SensorState,
+    /// When that state began, in event time.
+    #[schema(format = DateTime)]
+    since: String,
+    /// What is wrong with it; of a signal that is good again, what was.
+    fault: Option<SensorFault>,
+    /// How sure that is, 0 to 1.
+    confidence: f64,
+    /// The value that told, in the signal's unit.
+    value: Option<f64>,
+    /// What was expected instead, in the signal's unit.
+    expected: Option<f64>,
+    /// The numbers behind the verdict, by name.
+    detail: std::collections::BTreeMap<String, f64>,
+}
+
+/// Whether a signal can be believed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SensorState {
+    /// It can.
+    Good,
+    /// It may be wrong; it is left out of the machine's verdict until that is clear.
+    Suspect,
+    /// It is wrong.
+    Faulty,
+}
+
+/// What is wrong with a sensor.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SensorFault {
+    /// It repeats one value.
+    Stuck,
+    /// Single values far from their neighbours.
+    Spike,
+    /// It jumped and nothing it belongs with did.
+    Step,
+    /// It moves away from what it belongs with.
+    Drift,
+    /// Its noise is gone.
+    NoiseCollapse,
+    /// Its noise has grown.
+    NoiseBurst,
+    /// It rests at an end of its range.
+    Saturation,
+    /// It has no values.
+    Gap,
+    /// Its times cannot be right.
+    Clock,
 }
 
 /// The verdict of state detection.
@@ -142,6 +251,20 @@ pub struct Assessment {
     zone: Zone,
     /// The detection score it was made from.
     score: f64,
+    /// The health of each component the asset model names; empty without a model.
+    components: Vec<ComponentHealth>,
+}
+
+/// The health of a part of an asset.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentHealth {
+    /// The component, as the asset model names it.
+    component: String,
+    /// Its health index, 0 to 100.
+    health: f64,
+    /// How much of its loss the asset's index takes over, above 0 to 1.
+    weight: f64,
 }
 
 /// Zones of the health index: 80 to 100, 60 to 80, 30 to 60, below 30.
@@ -346,15 +469,18 @@ mod tests {
             baseline_from: Timestamp::EPOCH,
             baseline_to: Timestamp::EPOCH,
             baseline_rows: 400,
+            operating: telemetry::OperatingState::Running { regime: 0 },
             statistics: telemetry::Statistics {
-                t2: 1.0,
-                t2_limit: 2.0,
-                q: 3.0,
-                q_limit: 4.0,
                 score: 1.5,
                 on: 1.0,
                 off: 0.8,
             },
+            views: vec![telemetry::ViewScore {
+                view: "level".to_owned(),
+                version: 1,
+                score: 4.5,
+                limit: 3.0,
+            }],
             failure_mode: FailureMode::unclassified(),
             failure_mode_fit: 0.0,
             contributions: vec![telemetry::Contribution {
@@ -366,6 +492,7 @@ mod tests {
                 normal_low: 28.0,
                 normal_high: 32.0,
             }],
+            suspects: vec![SignalName::new("pressure_bar").unwrap()],
         }
     }
 
@@ -386,9 +513,25 @@ mod tests {
                 at: Timestamp::EPOCH,
                 state,
                 since: Timestamp::EPOCH,
+                operating: telemetry::OperatingState::Transition,
                 evidence: Some(evidence()),
             });
         }
+        reads::<SensorReport>(&telemetry::SensorReport {
+            asset: asset.clone(),
+            device: device.clone(),
+            at: Timestamp::EPOCH,
+            verdicts: vec![telemetry::SensorVerdict {
+                signal: SignalName::new("pressure_bar").unwrap(),
+                state: telemetry::SensorState::Faulty,
+                since: Timestamp::EPOCH,
+                fault: Some(telemetry::SensorFault::Stuck),
+                confidence: 0.9,
+                value: Some(1.0),
+                expected: None,
+                detail: [("rows".to_owned(), 40.0)].into(),
+            }],
+        });
         for health in [95.0, 70.0, 40.0, 10.0].map(HealthIndex::new) {
             reads::<Assessment>(&telemetry::Assessment {
                 asset: asset.clone(),
@@ -397,6 +540,11 @@ mod tests {
                 health,
                 zone: health.zone(),
                 score: 0.5,
+                components: vec![telemetry::ComponentHealth {
+                    component: telemetry::ComponentId::new("bearing").unwrap(),
+                    health,
+                    weight: 1.0,
+                }],
             });
         }
         reads::<PrognosisOutcome>(&telemetry::PrognosisOutcome::None(telemetry::NoPrognosis {
@@ -424,6 +572,22 @@ mod tests {
 
     #[test]
     fn the_mirrors_hold_every_word() {
+        for word in telemetry::SensorState::ALL {
+            reads::<SensorState>(&word);
+        }
+        for word in telemetry::SensorFault::ALL {
+            reads::<SensorFault>(&word);
+        }
+        for word in [
+            telemetry::OperatingState::Off,
+            telemetry::OperatingState::Idle,
+            telemetry::OperatingState::StartUp,
+            telemetry::OperatingState::Running { regime: 1 },
+            telemetry::OperatingState::Transition,
+            telemetry::OperatingState::Unknown,
+        ] {
+            reads::<OperatingState>(&word);
+        }
         for word in telemetry::Severity::ALL {
             reads::<Severity>(word);
         }

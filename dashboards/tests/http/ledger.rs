@@ -189,6 +189,7 @@ fn view(name: &str) -> AssetView {
                 health,
                 zone: health.zone(),
                 score: 2.0,
+                components: Vec::new(),
             }),
             prognosis: Some(PrognosisOutcome::Forecast(Prognosis {
                 asset: asset(name),

@@ -12,7 +12,8 @@ use service::{Access, Registration, Service, ServiceConfig};
 use telemetry::{
     AdvisorySink, AssetId, AssetModel, AssetModelId, CaseId, Clock, Condition, ConditionState,
     Contribution, DeadLetter, DeadLetterReason, DeviceId, Evidence, FailureMode, Finding,
-    JournalRecord, JournalWriter, ManualClock, ReadingBatch, SignalName, Statistics, Timestamp,
+    JournalRecord, JournalWriter, ManualClock, OperatingState, ReadingBatch, SignalName,
+    Statistics, Timestamp, ViewScore,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
@@ -270,6 +271,7 @@ pub(crate) fn condition(name: &str, mode: &str, secs: i64) -> Condition {
         at: at(secs + 30),
         state: ConditionState::Alarm,
         since: at(secs),
+        operating: OperatingState::Unknown,
         evidence: Some(evidence(mode)),
     }
 }
@@ -282,15 +284,18 @@ pub(crate) fn evidence(mode: &str) -> Evidence {
         baseline_from: at(-4_000),
         baseline_to: at(-2_000),
         baseline_rows: 400,
+        operating: OperatingState::Unknown,
         statistics: Statistics {
-            t2: 20.0,
-            t2_limit: 10.0,
-            q: 5.0,
-            q_limit: 4.0,
             score: 2.0,
             on: 1.0,
             off: 0.8,
         },
+        views: vec![ViewScore {
+            view: "level".to_owned(),
+            version: 1,
+            score: 6.0,
+            limit: 3.0,
+        }],
         failure_mode: FailureMode::new(mode).unwrap(),
         failure_mode_fit: 0.9,
         contributions: vec![Contribution {
@@ -302,6 +307,7 @@ pub(crate) fn evidence(mode: &str) -> Evidence {
             normal_low: 30.0,
             normal_high: 34.0,
         }],
+        suspects: Vec::new(),
     }
 }
 

@@ -102,6 +102,7 @@ async fn findings_are_given_as_analytics_wrote_them() {
             health,
             zone: health.zone(),
             score: 0.7,
+            components: Vec::new(),
         })
     };
     let findings: Vec<Finding> = (0..5).map(assessment).collect();

@@ -140,6 +140,7 @@ async fn findings_of_one_instant_are_walked_whole_in_both_directions() {
             health,
             zone: health.zone(),
             score: n as f64,
+            components: Vec::new(),
         })
     };
     // Twenty assets say something in the same instant, then five more a second later each.

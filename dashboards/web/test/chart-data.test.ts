@@ -27,7 +27,7 @@ describe('an envelope', () => {
 });
 
 const condition = (minute: number, name: 'normal' | 'watch' | 'alarm', since = minute, device = 'a'): Condition => ({
-  asset: 'x', device, at: iso(minute), since: iso(since), state: { name }, evidence: null,
+  asset: 'x', device, at: iso(minute), since: iso(since), state: { name }, operating: { name: 'unknown' }, evidence: null,
 });
 
 describe('alarm spans', () => {

@@ -3,19 +3,22 @@
 import type { AssetSummary, Case, Evidence, WorkOrder } from '../src/lib/types';
 
 export const EVIDENCE: Evidence = {
-  model: 'pca-t2-q/1',
+  model: 'level/1',
   window_from: '2026-12-01T07:50:00Z',
   window_to: '2026-12-01T08:00:00Z',
   baseline_from: '2026-11-20T00:00:00Z',
   baseline_to: '2026-11-22T00:00:00Z',
   baseline_rows: 2000,
-  statistics: { t2: 30, t2_limit: 13, q: 9, q_limit: 4, score: 2.2, on: 1, off: 0.8 },
+  operating: { name: 'running', regime: 0 },
+  statistics: { score: 2.2, on: 1, off: 0.8 },
+  views: [{ view: 'level', version: 1, score: 2.2, limit: 1 }],
   failure_mode: 'bearing-wear',
   failure_mode_fit: 0.9,
   contributions: [
     { signal: 'bearing_temperature_c', share: 0.7, deviation: 6.24, value: 70, normal: 58, normal_low: 52, normal_high: 64 },
     { signal: 'vibration_mm_s', share: 0.3, deviation: -2, value: 2, normal: 2.5, normal_low: 2, normal_high: 3 },
   ],
+  suspects: [],
 };
 
 export function anAsset(change: Partial<AssetSummary> = {}): AssetSummary {

@@ -1,7 +1,7 @@
 //! What analytics has said, kept beside the readings it speaks of.
 
 use rusqlite::{Connection, params};
-use telemetry::{AssetId, DeviceId, Finding, PrognosisOutcome, Timestamp};
+use telemetry::{AssetId, DeviceId, Finding, Timestamp};
 
 use super::Store;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     sqlite::{self, blocking},
 };
 
-/// The three kinds of findings.
+/// The kinds of findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FindingKind {
     /// State detection.
@@ -19,6 +19,8 @@ pub enum FindingKind {
     Assessment,
     /// Prognosis, or the reason why there is none.
     Prognosis,
+    /// Whether the sensors can be believed.
+    Sensor,
 }
 
 impl FindingKind {
@@ -28,6 +30,7 @@ impl FindingKind {
             Finding::Condition(_) => Self::Condition,
             Finding::Assessment(_) => Self::Assessment,
             Finding::Prognosis(_) => Self::Prognosis,
+            Finding::Sensor(_) => Self::Sensor,
         }
     }
 
@@ -37,6 +40,7 @@ impl FindingKind {
             Self::Condition => "condition",
             Self::Assessment => "assessment",
             Self::Prognosis => "prognosis",
+            Self::Sensor => "sensor",
         }
     }
 }
@@ -84,15 +88,6 @@ impl Store {
     }
 }
 
-fn device(finding: &Finding) -> &DeviceId {
-    match finding {
-        Finding::Condition(condition) => &condition.device,
-        Finding::Assessment(assessment) => &assessment.device,
-        Finding::Prognosis(PrognosisOutcome::Forecast(prognosis)) => &prognosis.device,
-        Finding::Prognosis(PrognosisOutcome::None(none)) => &none.device,
-    }
-}
-
 fn put(
     connection: &mut Connection,
     findings: &[Finding],
@@ -116,7 +111,7 @@ fn put(
         upsert
             .execute(params![
                 finding.asset().as_str(),
-                device(finding).as_str(),
+                finding.device().as_str(),
                 FindingKind::of(finding).as_str(),
                 finding.at().as_micros(),
                 stored_at.as_micros(),

@@ -384,6 +384,7 @@ fn assessment(asset: &str, second: i64, health: f64) -> Finding {
         health: HealthIndex::new(health),
         zone: Zone::Healthy,
         score: 0.5,
+        components: Vec::new(),
     })
 }
 

@@ -127,10 +127,37 @@ export interface Evidence {
   baseline_from: Iso;
   baseline_to: Iso;
   baseline_rows: number;
-  statistics: { t2: number; t2_limit: number; q: number; q_limit: number; score: number; on: number; off: number };
+  operating: OperatingState;
+  statistics: { score: number; on: number; off: number };
+  views: { view: string; version: number; score: number; limit: number }[];
   failure_mode: string;
   failure_mode_fit: number;
   contributions: Contribution[];
+  suspects: string[];
+}
+
+/** What a machine is doing. */
+export type OperatingState = { name: 'off' | 'idle' | 'start_up' | 'transition' | 'unknown' } | { name: 'running'; regime: number };
+
+export type SensorFault = 'stuck' | 'spike' | 'step' | 'drift' | 'noise_collapse' | 'noise_burst' | 'saturation' | 'gap' | 'clock';
+
+/** Whether a signal can be believed. */
+export interface SensorVerdict {
+  signal: string;
+  state: 'good' | 'suspect' | 'faulty';
+  since: Iso;
+  fault: SensorFault | null;
+  confidence: number;
+  value: number | null;
+  expected: number | null;
+  detail: Record<string, number>;
+}
+
+/** The health of a part of an asset. */
+export interface ComponentHealth {
+  component: string;
+  health: number;
+  weight: number;
 }
 
 export interface AssetDetail extends AssetSummary {
@@ -164,6 +191,7 @@ export interface Assessment {
   health: number;
   zone: Zone;
   score: number;
+  components: ComponentHealth[];
 }
 
 export interface Condition {
@@ -172,6 +200,7 @@ export interface Condition {
   at: Iso;
   state: { name: 'learning'; rows: number; needed: number } | { name: 'normal' | 'watch' | 'alarm' };
   since: Iso;
+  operating: OperatingState;
   evidence: Evidence | null;
 }
 

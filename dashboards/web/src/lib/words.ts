@@ -42,6 +42,24 @@ const OUTCOME: Record<Outcome, () => string> = {
   duplicate: m.outcome_duplicate,
   deferred: m.outcome_deferred,
 };
+/** A detector's name and what it tells; one the page does not know goes by its own name. */
+const VIEW: Record<string, [() => string, () => string]> = {
+  level: [m.view_level, m.view_level_told],
+  innovation: [m.view_innovation, m.view_innovation_told],
+  agreement: [m.view_agreement, m.view_agreement_told],
+  pca: [m.view_pca, m.view_pca_told],
+  cusum: [m.view_cusum, m.view_cusum_told],
+  tail: [m.view_tail, m.view_tail_told],
+  limits: [m.view_limits, m.view_limits_told],
+  t2: [m.statistic_t2, m.statistic_t2_told],
+  q: [m.statistic_q, m.statistic_q_told],
+};
+
+export function viewWords(view: string): { name: string; what: string } {
+  const words = VIEW[view];
+  return words === undefined ? { name: view, what: '' } : { name: words[0](), what: words[1]() };
+}
+
 const REASON: Record<string, () => string> = {
   unknown_topic: m.dead_unknown_topic,
   unknown_device: m.dead_unknown_device,
