@@ -25,8 +25,13 @@ const ROUNDS_LONG: usize = 6;
 const LEARNING_ROWS: usize = 600;
 const ROWS: usize = 150;
 
-/// The signal that carries the number of its row, so that each row can be found again.
-const NUMBER: &str = "operating_hours";
+/// The signal that carries the mark of its row, so that each row can be found again.
+const MARK: &str = "mark";
+/// There are as many marks; more rows than the long version has.
+const MARKS: usize = 8_192;
+/// Odd, so that every row has a mark of its own, and so far from one that marks look like noise: a
+/// number that only grew would be a finding by itself, and rightly so.
+const STRIDE: usize = 5_081;
 
 const OWN: &str = "pump-own-clock";
 const RECEIVED: &str = "pump-no-clock";
@@ -137,7 +142,7 @@ impl Pumps {
             let mut row: [Value; 2] = [json!({}), json!({})];
             for (row, pump) in row.iter_mut().zip(&mut self.sound) {
                 *row = serde_json::from_str(&pump.row(0.0).0)?;
-                row[NUMBER] = json!(self.rows);
+                row[MARK] = json!(mark(self.rows)?);
             }
             let [mut own, mut received] = row;
             own["ts"] = json!(at);
@@ -169,18 +174,18 @@ impl Pumps {
             // Far beyond every jump on both sides.
             let year = 366 * 86_400_000_i64;
             let span = (self.start_ms - year, self.start_ms + 2 * year);
-            let stored = api.readings(device, NUMBER, span).await?;
-            let numbers: BTreeSet<usize> =
-                stored.iter().map(|(_, value)| *value as usize).collect();
+            let stored = api.readings(device, MARK, span).await?;
+            let marks: BTreeSet<usize> = stored.iter().map(|(_, value)| *value as usize).collect();
             ensure!(
-                numbers.len() == stored.len(),
+                marks.len() == stored.len(),
                 "{device}: {} rows are stored {} times",
-                numbers.len(),
+                marks.len(),
                 stored.len()
             );
             let listed = listed(api, device).await?;
+            let sent: Vec<usize> = (0..self.rows).map(mark).collect::<Result<_>>()?;
             let lost: Vec<usize> = (0..self.rows)
-                .filter(|row| !numbers.contains(row) && !listed.contains(row))
+                .filter(|&row| !marks.contains(&sent[row]) && !listed.contains(&sent[row]))
                 .collect();
             ensure!(
                 lost.is_empty(),
@@ -192,7 +197,7 @@ impl Pumps {
             told.push(format!(
                 "{device}: {} rows acknowledged, {} stored, {} set aside",
                 self.rows,
-                numbers.len(),
+                marks.len(),
                 listed.len()
             ));
         }
@@ -200,16 +205,25 @@ impl Pumps {
     }
 }
 
-/// The numbers of the rows of a device among the dead letters.
+/// The mark of a row.
+fn mark(row: usize) -> Result<usize> {
+    ensure!(
+        row < MARKS,
+        "there are {MARKS} marks, and row {row} needs one"
+    );
+    Ok(row * STRIDE % MARKS)
+}
+
+/// The marks of the rows of a device among the dead letters.
 async fn listed(api: &Api, device: &str) -> Result<BTreeSet<usize>> {
     let letters = api
         .all(&format!("/dead-letters?device={device}&limit=1000"))
         .await?;
-    let numbers = letters.iter().map(|letter| {
+    let marks = letters.iter().map(|letter| {
         let payload = letter["payload"].as_str().context("no payload")?;
         let row: Value = serde_json::from_str(payload)?;
-        let number = row[NUMBER].as_u64().context("no number")?;
-        Ok(usize::try_from(number)?)
+        let mark = row[MARK].as_u64().context("no mark")?;
+        Ok(usize::try_from(mark)?)
     });
-    numbers.collect()
+    marks.collect()
 }
