@@ -12,10 +12,16 @@
 //! `pump-7/temp` is the signal `temp` of `pump-7`; a name without either is the topic's
 //! device's. In a device URN (RFC 9039) the type and the identifier are the device, what
 //! follows the signal: `urn:dev:ow:10e2073a01080063:voltage` is `voltage` of
-//! `ow-10e2073a01080063`. What has no signal left is called `value`.
+//! `ow-10e2073a01080063`. A name that is an IPv6 address is a device's too, as in section 5.1.7.
+//! What has no signal left is called `value`.
+//!
+//! **Units** are those of the registry, and there `%` is the old name of `/`: a ratio of which
+//! one is the whole (table 6, note 1). A hundredth is `/100` (RFC 8798).
 
 mod cbor;
 mod json;
+
+use std::net::Ipv6Addr;
 
 use telemetry::{DeadLetterReason as Reason, DeviceId, Timestamp};
 
@@ -220,8 +226,14 @@ fn push(sink: &mut Sink<'_>, signal: &str, value: f64, unit: Option<&str>) {
         return;
     }
     if let Some(signal) = sink.signal(signal) {
-        sink.push(signal, value, unit.filter(|unit| !unit.is_empty()));
+        let unit = unit.filter(|unit| !unit.is_empty());
+        sink.push(signal, value, unit.map(registered));
     }
+}
+
+/// The name of a unit outside of `SenML`, where `%` is a hundredth.
+fn registered(unit: &str) -> &str {
+    if unit == "%" { "/" } else { unit }
 }
 
 /// Letters, digits and `- : . / _`, beginning with a letter or a digit (section 4.5.1).
@@ -270,6 +282,9 @@ fn place(name: &str) -> Result<(Option<DeviceId>, String), String> {
         let device = device_id(&[format!("{kind}-{identifier}").as_str()])?;
         return Ok((Some(device), or_value(&signal)));
     }
+    if name.parse::<Ipv6Addr>().is_ok() {
+        return Ok((Some(device_id(&[name])?), NO_SIGNAL.to_owned()));
+    }
     let Some(cut) = name.rfind([':', '/']) else {
         return Ok((None, name.to_owned()));
     };
@@ -277,5 +292,7 @@ fn place(name: &str) -> Result<(Option<DeviceId>, String), String> {
     Ok((Some(device_id(&[prefix])?), or_value(signal)))
 }
 
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod tests;
