@@ -14,7 +14,7 @@ use std::{
 };
 
 use ingest::{
-    ClientCertificates, Decoder, IngestStats, Listener, ListenerConfig, Parts, TlsConfig,
+    ClientCertificates, Decoder, IngestStats, Listener, ListenerConfig, Parts, Quotas, TlsConfig,
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 use telemetry::{
@@ -163,6 +163,7 @@ async fn measure(count: usize, tls: bool) {
         clock: Arc::new(SystemClock),
         decoder: Arc::new(Decoder::default()),
         stats: Arc::clone(&stats),
+        quotas: Quotas::default(),
     };
     let config = ListenerConfig {
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

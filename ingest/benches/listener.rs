@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ingest::{Decoder, IngestStats, Listener, ListenerConfig, Parts};
+use ingest::{Decoder, IngestStats, Listener, ListenerConfig, Parts, Quotas};
 use telemetry::{
     BoxFuture, JournalRecord, JournalWriter, Offset, OpenGate, PortError, SystemClock,
 };
@@ -112,6 +112,7 @@ async fn main() {
         clock: Arc::new(SystemClock),
         decoder: Arc::new(Decoder::default()),
         stats: Arc::new(IngestStats::new()),
+        quotas: Quotas::default(),
     };
     let bind = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let config = ListenerConfig {

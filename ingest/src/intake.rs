@@ -1,9 +1,14 @@
 //! The way in for everything that is no MQTT session: HTTP bodies, and dead letters that are
 //! taken again after a fix. The same decoder, checks and promise: an answer comes after the commit.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use telemetry::{DeadLetter, DeadLetterReason, DeviceId, Grant, JournalRecord, Offset, PortError};
+
+use tokio::time::Instant;
 
 use crate::{
     Message, Parts, TopicCache,
@@ -37,6 +42,19 @@ pub struct Submitted {
     /// Where it stands in the journal; none when there was nothing to commit, such as a
     /// Sparkplug message without readings.
     pub offset: Option<Offset>,
+}
+
+impl Submitted {
+    /// Whether neither a topic nor anything in the payload says whose readings these are. Such
+    /// a message is no dead letter: nobody could say whose it was, and its sender is told.
+    pub fn is_nobodys(&self) -> bool {
+        self.offset.is_none()
+            && !self.dead_letters.is_empty()
+            && self
+                .dead_letters
+                .iter()
+                .all(|(reason, _)| *reason == DeadLetterReason::UnknownTopic)
+    }
 }
 
 /// What became of a dead letter that was taken again.
@@ -75,7 +93,23 @@ impl Intake {
         self.parts.decoder.topic_of(device)
     }
 
-    /// Decodes a message and commits what came of it, readings and dead letters alike.
+    /// How long a sender has to wait before its next message; none when it may come now.
+    pub fn quota_wait(&self, grant: &Grant) -> Option<Duration> {
+        let now = Instant::now();
+        self.parts.quotas.bucket(grant, now)?.wait(now)
+    }
+
+    /// Takes a message of so many bytes off the quota that all connections and requests of the
+    /// sender's credential share.
+    pub fn quota_take(&self, grant: &Grant, bytes: usize) {
+        if let Some(bucket) = self.parts.quotas.bucket(grant, Instant::now()) {
+            bucket.take(bytes);
+        }
+    }
+
+    /// Decodes a message and commits what came of it, readings and dead letters alike. The topic
+    /// may be empty; then the payload has to name its devices. Where it names none nothing is
+    /// committed ([`Submitted::is_nobodys`]).
     ///
     /// # Errors
     /// What the journal says; nothing was committed then.
@@ -84,8 +118,7 @@ impl Intake {
         message: Message<'_>,
         grant: &Arc<Grant>,
     ) -> Result<Submitted, PortError> {
-        let stats = &self.parts.stats;
-        add(&stats.messages_received, 1);
+        let unplaced = message.topic.is_empty();
         let record = self.decode(message, grant);
         let mut submitted = Submitted {
             readings: record.readings.reading_count() as u64,
@@ -93,6 +126,10 @@ impl Intake {
             dead_letters: told(&record.dead_letters),
             offset: None,
         };
+        if unplaced && submitted.is_nobodys() && record.readings.row_count() == 0 {
+            return Ok(submitted);
+        }
+        add(&self.parts.stats.messages_received, 1);
         if !record.is_empty() {
             submitted.offset = Some(self.commit(record).await?);
         }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use telemetry::{Clock, DeviceGate, JournalWriter};
 
-use crate::{Decoder, IngestStats};
+use crate::{Decoder, IngestStats, Quotas};
 
 /// The ports and shared values every way in needs.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Parts {
     pub decoder: Arc<Decoder>,
     /// Counters, shared by every way in.
     pub stats: Arc<IngestStats>,
+    /// What each credential may still publish, shared by every way in.
+    pub quotas: Quotas,
 }
 
 impl fmt::Debug for Parts {

@@ -103,6 +103,7 @@ impl App {
             clock: Arc::clone(&clock),
             decoder: Arc::new(decoder(&config, &files.store, &stats)?),
             stats: Arc::clone(&stats),
+            quotas: ingest::Quotas::default(),
         };
         let intake = Intake::new(ingest.clone());
         let listener = bind_listener(&config, ingest.clone()).await?;

@@ -81,6 +81,7 @@ impl Plant {
             clock: Arc::clone(&clock),
             decoder: Arc::new(Decoder::default().with_stats(Arc::clone(&stats))),
             stats: Arc::clone(&stats),
+            quotas: ingest::Quotas::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let bind = listener.local_addr().unwrap();

@@ -131,6 +131,74 @@ async fn every_format_comes_in_by_its_content_type() {
 }
 
 #[tokio::test]
+async fn a_body_that_names_its_devices_needs_no_device_beside_it() {
+    let plant = Plant::open().await;
+    let lines = "reading,device=p-1 flow_l_min=29.5 1772351990000000000\nreading,device=p-2 flow_l_min=30.5 1772351990000000000";
+    let got = sent(post(&plant, "", "text/plain", lines), 200).await;
+    assert_eq!(got["readings"], 2);
+    let senml = r#"[{"bt": 1772351995, "n": "p-1/flow_l_min", "v": 31.5}, {"n": "p-2/flow_l_min", "v": 32.5}]"#;
+    let mime = "application/senml+json";
+    assert_eq!(
+        sent(
+            post(&plant, "", mime, packed(senml.as_bytes()))
+                .header(header::CONTENT_ENCODING, "gzip"),
+            200
+        )
+        .await["readings"],
+        2
+    );
+    assert_eq!(newest(&plant, "p-1").await, json!({ "flow_l_min": 31.5 }));
+    assert_eq!(newest(&plant, "p-2").await, json!({ "flow_l_min": 32.5 }));
+    // What belongs to nobody is told, beside what is stored and alone.
+    let half = "reading,device=p-1 flow_l_min=1 1772351996000000000\nreading flow_l_min=2";
+    let got = sent(post(&plant, "", "text/plain", half), 200).await;
+    assert_eq!(
+        (&got["readings"], &got["dead_letters"][0]["reason"]),
+        (&json!(1), &json!("unknown_topic"))
+    );
+    for (mime, body) in [
+        (JSON, r#"{"flow_l_min": 31}"#),
+        ("text/plain", "reading flow_l_min=2"),
+        (mime, r#"[{"n": "flow_l_min", "v": 1}]"#),
+    ] {
+        let problem = sent(post(&plant, "", mime, body), 400).await;
+        assert_eq!(problem["parameter"], "device", "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        for word in ["?device=", "?topic=", "line protocol", "SenML"] {
+            assert!(detail.contains(word), "{detail}");
+        }
+    }
+    let kept = plant.read("/api/v1/dead-letters").await;
+    assert_eq!(kept["items"].as_array().unwrap().len(), 1, "{kept}");
+    plant.close().await;
+}
+
+#[tokio::test]
+async fn a_body_may_name_only_the_devices_its_credential_covers() {
+    let plant = Plant::with(Registration::Open, Access::Required).await;
+    plant
+        .parts
+        .service
+        .register_discovered(&[device("pump-1"), device("pump-2")])
+        .await
+        .unwrap();
+    let made = plant
+        .post("/api/v1/devices/pump-1/credentials", json!({}), 201)
+        .await;
+    let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
+    let both = "reading,device=pump-1 flow_l_min=1 1772351990000000000\nreading,device=pump-2 flow_l_min=2 1772351990000000000";
+    let lines = |body: &'static str| {
+        post(&plant, "", "text/plain", body).header(header::AUTHORIZATION, &bearer)
+    };
+    let got = sent(lines(both), 200).await;
+    assert_eq!(got["readings"], 1);
+    assert_eq!(got["dead_letters"][0]["reason"], "not_authorized", "{got}");
+    sent(lines("reading,device=pump-2 flow_l_min=3"), 403).await;
+    assert_eq!(newest(&plant, "pump-2").await, json!({}));
+    plant.close().await;
+}
+
+#[tokio::test]
 async fn what_is_refused_is_told_and_kept_and_the_rest_is_stored() {
     let plant = Plant::open().await;
     let body = r#"{"flow_l_min": 31, "speed_rpm": "fast"}"#;

@@ -1,6 +1,6 @@
 //! What is remembered of one device: its newest time, and of each signal the last value.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
 use telemetry::{DeviceGate, DeviceId, DeviceRules, SignalName, SignalRule, Timestamp, Unit};
@@ -97,6 +97,15 @@ impl DeviceState {
 
     pub(super) fn has_room(&self) -> bool {
         self.slots.len() < MAX_SIGNALS_PER_DEVICE
+    }
+
+    /// Something of this time was kept: whether it is late, and if not, whether it is the newest.
+    pub(super) fn arrived(&mut self, at: Timestamp, late_after: Duration) -> bool {
+        if at >= self.newest {
+            self.newest = at;
+            return false;
+        }
+        self.newest.since(at) > late_after
     }
 
     /// The place of a signal; the one after the last is tried first.

@@ -49,6 +49,18 @@ pub(crate) struct Noted {
     pub(crate) stuck: u64,
 }
 
+impl Noted {
+    /// The counts of both.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            late: self.late + other.late,
+            duplicate: self.duplicate + other.duplicate,
+            out_of_order: self.out_of_order + other.out_of_order,
+            stuck: self.stuck + other.stuck,
+        }
+    }
+}
+
 /// The late readings of one device in one message.
 #[derive(Debug)]
 struct Late {
@@ -224,17 +236,9 @@ impl<'a> Judge<'a> {
         device: &DeviceId,
         name: &SignalName,
     ) -> Result<Option<usize>, ()> {
-        if !state.has_room() {
-            return Ok(None);
-        }
-        if state.rule(name.as_str()).is_none() && !self.checks.believe_signal(self.now) {
-            let limit = self.checks.config().new_signals_per_minute;
-            self.refusals.add(Reason::CardinalityLimit, || {
-                format!("signal {name} of device {device} is new, and more than {limit} new signals came in this minute; take it again later or raise new_signals_per_minute")
-            });
-            return Err(());
-        }
-        Ok(self.checks.take_room().then(|| state.add(name)))
+        self.checks
+            .meet_signal(state, device, name, self.now)
+            .map_err(|detail| self.refusals.add(Reason::CardinalityLimit, || detail))
     }
 
     fn without_memory(
@@ -381,11 +385,7 @@ impl<'a> Judge<'a> {
 
     /// A row of the device was kept: is it late, or the newest?
     fn arrived(&mut self, state: &mut DeviceState, device: &DeviceId, at: Timestamp, kept: usize) {
-        if at >= state.newest {
-            state.newest = at;
-            return;
-        }
-        if state.newest.since(at) <= self.checks.config().late_after {
+        if !state.arrived(at, self.checks.config().late_after) {
             return;
         }
         self.noted.late += kept as u64;

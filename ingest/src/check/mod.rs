@@ -12,6 +12,9 @@
 //!
 //! An old date as such is no error: devices buffer, and people replay recordings.
 //!
+//! Of a waveform the same is checked, whole: unit, range, clock, new names, lateness. Changes and
+//! standstill are what its samples are there to show.
+//!
 //! What is remembered of a device stands behind one lock, which a message takes once. Names
 //! are found in the order in which the device sent them last time, so that a steady device
 //! costs one comparison of names a value and no hash.
@@ -32,7 +35,7 @@ use std::{
 };
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
-use telemetry::{DeviceId, SignalName, Timestamp};
+use telemetry::{DeviceId, Event, SignalName, Timestamp};
 
 pub(crate) use device::DeviceState;
 pub(crate) use judge::{Judge, Noted, Told, ToldUnit, mismatch};
@@ -153,9 +156,63 @@ impl Checks {
         room
     }
 
-    /// Whether one more new signal is believed in this minute.
-    fn believe_signal(&self, now: Timestamp) -> bool {
-        lock(&self.new_signals).admit(now)
+    /// Begins to remember a signal and returns its place; none when there is no room for it.
+    ///
+    /// # Errors
+    /// What to tell the sender when too many new signals came in this minute.
+    fn meet_signal(
+        &self,
+        state: &mut DeviceState,
+        device: &DeviceId,
+        name: &SignalName,
+        now: Timestamp,
+    ) -> Result<Option<usize>, String> {
+        if !state.has_room() {
+            return Ok(None);
+        }
+        if state.rule(name.as_str()).is_none() && !lock(&self.new_signals).admit(now) {
+            let limit = self.config.new_signals_per_minute;
+            return Err(format!(
+                "signal {name} of device {device} is new, and more than {limit} new signals came in this minute; take it again later or raise new_signals_per_minute"
+            ));
+        }
+        Ok(self.take_room().then(|| state.add(name)))
+    }
+
+    /// Whether a waveform's signal is believed; `sent_as` is its name in payloads.
+    ///
+    /// # Errors
+    /// What to tell the sender when too many new signals came in this minute.
+    pub(crate) fn believe_waveform(
+        &self,
+        state: &mut DeviceState,
+        (device, sent_as): (&DeviceId, &SignalName),
+        now: Timestamp,
+    ) -> Result<(), String> {
+        if state.find(sent_as).is_none() {
+            self.meet_signal(state, device, sent_as, now)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a waveform of this time was kept; the mark to leave when it is late.
+    pub(crate) fn waveform_kept(
+        &self,
+        state: &mut DeviceState,
+        device: &DeviceId,
+        (at, now): (Timestamp, Timestamp),
+    ) -> Option<Event> {
+        if !state.arrived(at, self.config.late_after) {
+            return None;
+        }
+        Some(Event::LateReadings {
+            device: device.clone(),
+            readings: 1,
+            from: at,
+            to: at,
+            newest: state.newest,
+            at: now,
+        })
     }
 
     /// Takes over what was stored before this process started.

@@ -169,6 +169,76 @@ fn late_readings_of_a_message_are_one_event() {
     assert_eq!((from.as_millis(), to.as_millis()), (old - 1_000, old));
 }
 
+/// A snapshot of two samples of a signal, at a second.
+fn snapshot(signal: &str, second: i64) -> String {
+    let ts = NOW.as_millis() + second * 1_000;
+    format!(r#"{{"ts":{ts},"sample_rate_hz":1000,"signal":"{signal}","samples":[1,2]}}"#)
+}
+
+#[test]
+fn a_late_waveform_is_stored_counted_and_marked_like_a_reading() {
+    const WEEK: i64 = 7 * 86_400;
+    let line = Line::new();
+    let send = |payload: &str| line.send(&OpenGate, "telemetry/p1", payload);
+    assert!(send(&snapshot("a_g", -3)).events.is_empty());
+    let late = send(&snapshot("a_g", -4 - WEEK));
+    assert_eq!(late.waveforms.len(), 1);
+    let [
+        Event::LateReadings {
+            device,
+            readings,
+            from,
+            to,
+            newest,
+            at,
+        },
+    ] = late.events.as_slice()
+    else {
+        panic!("{:?}", late.events)
+    };
+    assert_eq!((device.as_str(), *readings, *at), ("p1", 1, NOW));
+    assert_eq!((from.secs_from(NOW), from), (-4.0 - WEEK as f64, to));
+    assert_eq!(newest.secs_from(NOW), -3.0);
+    assert_eq!(line.stats.snapshot().readings_late, 1);
+    assert!(
+        send(&snapshot("a_g", -3 - WEEK)).events.is_empty(),
+        "a week to the second is not late"
+    );
+    // Readings and waveforms of a device have one clock.
+    let ts = NOW.as_millis() - 9 * 86_400_000;
+    let row = send(&format!(r#"{{"ts":{ts},"v":1}}"#));
+    assert_eq!(row.events.len(), 1);
+    let fresh = Line::new();
+    fresh.send(&OpenGate, "telemetry/p1", r#"{"v":1}"#);
+    let behind = fresh.send(&OpenGate, "telemetry/p1", &snapshot("a_g", -8 * 86_400));
+    assert_eq!(behind.events.len(), 1);
+    assert_eq!(fresh.stats.snapshot().readings_late, 1);
+}
+
+#[test]
+fn waveforms_of_too_many_new_signals_are_quarantined() {
+    let config = CheckConfig {
+        new_signals_per_minute: 2,
+        ..CheckConfig::default()
+    };
+    let decoder = Decoder::default().with_checks(config);
+    let mut sender = TopicCache::default();
+    let mut send = |signal: &str, second: i64| {
+        let mut record = JournalRecord::default();
+        let payload = snapshot(signal, second);
+        let now = NOW + Duration::from_secs(second as u64);
+        let message = Message::new("telemetry/p1", payload.as_bytes(), now);
+        let _ = decoder.decode(&mut sender, message, &OpenGate, &mut record);
+        (record.waveforms.len(), reasons(&record))
+    };
+    let limit = (0, "cardinality_limit".to_owned());
+    assert_eq!(send("a_g", 0), (1, String::new()));
+    assert_eq!(send("b_g", 0), (1, String::new()));
+    assert_eq!(send("c_g", 0), limit);
+    assert_eq!(send("a_g", 1), (1, String::new()), "it is known already");
+    assert_eq!(send("c_g", 60), (1, String::new()), "the next minute");
+}
+
 #[test]
 fn an_old_recording_is_not_late_for_a_device_that_has_nothing_newer() {
     let line = Line::new();

@@ -11,7 +11,7 @@ use telemetry::{
 };
 
 use super::{
-    Format,
+    Format, TopicPattern,
     line::SeriesCache,
     refuse::Refusals,
     sparkplug::{self, Command},
@@ -78,6 +78,19 @@ pub(super) enum Target {
         format: Format,
     },
     Sparkplug(Arc<sparkplug::Topic>),
+    /// No topic came; the payload names its devices.
+    Body,
+}
+
+/// The place of no device: what has it belongs to nobody.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// The topic on which a device's readings are sent: that of the first pattern that needs nothing
+/// but the device.
+pub(super) fn topic_of(patterns: &[TopicPattern], device: &DeviceId) -> Option<String> {
+    patterns
+        .iter()
+        .find_map(|pattern| pattern.topic_of(device.as_str()))
 }
 
 #[derive(Debug, Default)]
@@ -113,8 +126,24 @@ pub(super) struct Door<'a> {
     pub(super) grant: &'a Grant,
     pub(super) checks: &'a Checks,
     pub(super) topic: &'a str,
+    pub(super) patterns: &'a [TopicPattern],
     pub(super) now: Timestamp,
     pub(super) generation: u64,
+}
+
+/// What a part is told that belongs to nobody.
+const NO_DEVICE: &str = "nothing says whose readings these are; name the device or the topic, or send line protocol with the tag device or SenML with the device in its names";
+
+impl Door<'_> {
+    /// Whether the sender may publish for a device: on the topic, or where none came on the one
+    /// that the device would use.
+    fn covers(&self, device: &DeviceId) -> bool {
+        if !self.topic.is_empty() {
+            return self.grant.allows(device, self.topic);
+        }
+        let topic = topic_of(self.patterns, device).unwrap_or_default();
+        self.grant.allows(device, &topic)
+    }
 }
 
 impl TopicCache {
@@ -234,6 +263,13 @@ impl Devices {
     /// Whether readings of a device are taken now; refuses it if not. Asks once a message.
     pub(super) fn enter(&mut self, place: u32, door: Door<'_>, refusals: &mut Refusals) -> bool {
         let stamp = self.stamp;
+        if place == NOWHERE {
+            // Once a message, however many of its parts belong to nobody.
+            if !refusals.has(Reason::UnknownTopic) {
+                refusals.add(Reason::UnknownTopic, || NO_DEVICE.into());
+            }
+            return false;
+        }
         let known = &mut self.list[place as usize];
         if known.asked == stamp {
             return known.open;
@@ -247,7 +283,7 @@ impl Devices {
 impl Known {
     fn may_enter(&mut self, door: Door<'_>, refusals: &mut Refusals) -> bool {
         let device = &self.id;
-        if !door.grant.allows(device, door.topic) {
+        if !door.covers(device) {
             refusals.add(Reason::NotAuthorized, || {
                 format!("the credential does not cover device {device} on this topic; use the device's own credential or a gateway's")
             });

@@ -56,13 +56,14 @@ use sink::Sink;
 
 use crate::{
     CheckConfig, IngestStats,
-    check::{Checks, Judge},
+    check::{Checks, Judge, Noted},
 };
 
 /// A message as it arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// The topic it was published on.
+    /// The topic it was published on. Empty, which no topic is, when the sender named none: then
+    /// the payload has to name its devices, and the credential must cover each of them.
     pub topic: &'a str,
     /// What was published.
     pub payload: &'a [u8],
@@ -184,9 +185,7 @@ impl Decoder {
     /// The topic on which a device's readings are sent in any format: that of the first pattern
     /// that needs nothing but the device.
     pub fn topic_of(&self, device: &DeviceId) -> Option<String> {
-        self.patterns
-            .iter()
-            .find_map(|pattern| pattern.topic_of(device.as_str()))
+        cache::topic_of(&self.patterns, device)
     }
 
     /// The device a topic names, when it fits a pattern.
@@ -195,6 +194,7 @@ impl Decoder {
         match self.target(topic, &mut devices).ok()? {
             Target::Device { device, .. } => Some(devices.id(device).clone()),
             Target::Sparkplug(topic) => Some(topic.device().clone()),
+            Target::Body => None,
         }
     }
 
@@ -253,6 +253,7 @@ impl Decoder {
         let target = sender.topics.get(place);
         let grant = sender.grant.as_deref();
         let mut refusals = Refusals::default();
+        let mut noted = Noted::default();
         let first_row = record.readings.row_count();
         let kept_before = kept(record);
         let mut sink = Sink {
@@ -260,6 +261,7 @@ impl Decoder {
             batch: &mut record.readings,
             waveforms: &mut record.waveforms,
             events: &mut record.events,
+            noted: &mut noted,
             refusals: &mut refusals,
             commands: &mut sender.commands,
             devices: &mut sender.devices,
@@ -269,6 +271,7 @@ impl Decoder {
                 grant: grant.unwrap_or(&telemetry::Grant::ANYONE),
                 checks: &self.checks,
                 topic: message.topic,
+                patterns: &self.patterns,
                 now: again.unwrap_or(message.received_at),
                 generation: gate.generation(),
             },
@@ -285,12 +288,21 @@ impl Decoder {
                 (*device, signal.as_ref(), format),
             ),
             Target::Sparkplug(topic) => self.sparkplug(&mut sink, topic),
+            Target::Body => self.device(
+                &mut sink,
+                &mut sender.series,
+                (cache::NOWHERE, None, &Format::Auto),
+            ),
         }
         self.judge(&mut sink, first_row);
+        if sink.live {
+            self.stats.noted(sink.noted);
+        }
         let denied = refusals.has(DeadLetterReason::NotAuthorized);
         let device = match target {
             Target::Device { device, .. } => Some(sender.devices.id(*device)),
             Target::Sparkplug(topic) => Some(topic.device()),
+            Target::Body => None,
         };
         refusals.into_letters(message, device, &mut record.dead_letters);
         if denied && kept(record) == kept_before {
@@ -313,7 +325,8 @@ impl Decoder {
         let payload = match content::open(sink.message, format, signal.is_some()) {
             Ok(payload) => payload,
             Err((reason, detail)) => {
-                if sink.devices.enter(device, sink.door, sink.refusals) {
+                if device == cache::NOWHERE || sink.devices.enter(device, sink.door, sink.refusals)
+                {
                     sink.refuse(reason, || detail);
                 }
                 return;
@@ -408,12 +421,13 @@ impl Decoder {
             sink.batch.set_signal(value, &name);
         }
         sink.events.extend(judge.late_events());
-        if sink.live {
-            self.stats.noted(&judge.noted);
-        }
+        *sink.noted = sink.noted.plus(judge.noted);
     }
 
     fn target(&self, topic: &str, devices: &mut cache::Devices) -> Result<Target, NoTarget> {
+        if topic.is_empty() {
+            return Ok(Target::Body);
+        }
         let found = self
             .patterns
             .iter()

@@ -10,7 +10,7 @@ use super::{
     refuse::{Refusals, quote},
     sparkplug::Command,
 };
-use crate::check::{Told, ToldUnit};
+use crate::check::{Noted, Told, ToldUnit};
 
 /// What a decoder works with: the message, where its parts go, and whom to ask about devices.
 pub(super) struct Sink<'m> {
@@ -19,6 +19,8 @@ pub(super) struct Sink<'m> {
     pub(super) batch: &'m mut ReadingBatch,
     pub(super) waveforms: &'m mut Vec<Waveform>,
     pub(super) events: &'m mut Vec<Event>,
+    /// What is stored all the same, besides what the checks of the rows note.
+    pub(super) noted: &'m mut Noted,
     pub(super) refusals: &'m mut Refusals,
     pub(super) commands: &'m mut Vec<Command>,
     pub(super) devices: &'m mut Devices,
@@ -40,6 +42,7 @@ impl Sink<'_> {
             batch: &mut *self.batch,
             waveforms: &mut *self.waveforms,
             events: &mut *self.events,
+            noted: &mut *self.noted,
             refusals: &mut *self.refusals,
             commands: &mut *self.commands,
             devices: &mut *self.devices,

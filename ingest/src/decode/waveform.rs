@@ -9,9 +9,10 @@
 //! * **JSON**: one object with the words and `samples` as an array of numbers.
 //!
 //! The signal may also be the topic's. A snapshot is taken or refused whole, because a gap in
-//! it would shift every frequency.
+//! it would shift every frequency. One that comes more than the lateness behind its device's newest
+//! time is stored and marked like a late reading, and a new signal counts as one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,7 +24,7 @@ use super::{
     refuse::quote,
     sink::{Sink, micros, time_text},
 };
-use crate::check::{ToldUnit, lock, mismatch};
+use crate::check::{DeviceState, ToldUnit, lock, mismatch};
 
 /// The fastest converters for vibration sample a few hundred kHz; ultrasound some MHz.
 const MAX_SAMPLE_RATE_HZ: f64 = 1e8;
@@ -182,17 +183,38 @@ fn finish(
             let Some(memory) = sink.devices.memory(device).cloned() else {
                 return;
             };
-            let mut state = lock(&memory);
-            state.refresh(sink.door.gate, &id, sink.door.generation);
-            let rule = state.rule(waveform.signal.as_str()).cloned();
-            drop(state);
-            match declared(waveform, told, rule.as_ref()) {
-                Ok(waveform) => sink.waveforms.push(waveform),
-                Err((reason, detail)) => sink.refuse(reason, || detail),
+            if let Err((reason, detail)) = keep(sink, &memory, waveform, told) {
+                sink.refuse(reason, || detail);
             }
         }
         Err((reason, detail)) => sink.refuse(reason, || detail),
     }
+}
+
+/// Applies what is declared and what is remembered of the device, and keeps the waveform.
+fn keep(
+    sink: &mut Sink<'_>,
+    memory: &Mutex<DeviceState>,
+    waveform: Waveform,
+    told: Option<ToldUnit>,
+) -> Result<(), Wrong> {
+    let (door, device, at) = (sink.door, waveform.device.clone(), waveform.measured_at);
+    let mut state = lock(memory);
+    state.refresh(door.gate, &device, door.generation);
+    door.checks
+        .believe_waveform(&mut state, (&device, &waveform.signal), door.now)
+        .map_err(|detail| (Reason::CardinalityLimit, detail))?;
+    let rule = state.rule(waveform.signal.as_str()).cloned();
+    // A million samples are converted without the lock.
+    drop(state);
+    let waveform = declared(waveform, told, rule.as_ref())?;
+    let late = door
+        .checks
+        .waveform_kept(&mut lock(memory), &device, (at, door.now));
+    sink.noted.late += u64::from(late.is_some());
+    sink.events.extend(late);
+    sink.waveforms.push(waveform);
+    Ok(())
 }
 
 /// Checks everything that needs no declaration.

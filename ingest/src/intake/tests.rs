@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use telemetry::{
     BoxFuture, DeviceGate, Grant, JournalRecord, JournalWriter, ManualClock, Offset, OpenGate,
-    PortError, SignalLimits,
+    PortError, Scope, SignalLimits,
 };
 
 use super::*;
 use crate::{
-    Decoder, IngestStats,
+    Decoder, IngestStats, Quotas,
     decode::testing::{Declared, NOW, rows},
 };
 
@@ -44,6 +44,7 @@ fn intake(journal: &Arc<Journal>, gate: impl DeviceGate + 'static) -> (Intake, A
         clock: Arc::new(ManualClock::at(NOW)),
         decoder: Arc::new(Decoder::default().with_stats(Arc::clone(&stats))),
         stats: Arc::clone(&stats),
+        quotas: Quotas::default(),
     };
     (Intake::new(parts), stats)
 }
@@ -87,6 +88,78 @@ async fn a_full_journal_is_an_error_and_nothing_counts_as_taken() {
     assert_eq!(
         (snapshot.readings_acknowledged, snapshot.journal_errors),
         (0, 1)
+    );
+}
+
+#[tokio::test]
+async fn without_a_topic_the_body_names_its_devices_and_each_must_be_covered() {
+    let gateway = Scope::Gateway {
+        client: DeviceId::new("gw").unwrap(),
+        topic_prefix: "telemetry/hall-3.".into(),
+    };
+    let own = Scope::Device(DeviceId::new("hall-3.p1").unwrap());
+    let line = "reading,device=hall-3.p1 a=1 1000000\nreading,device=hall-4.p1 a=2 1000000\nreading a=3 1000000\nreading a=4";
+    let senml =
+        r#"[{"bt":1583748000,"n":"hall-3.p1/a","v":1},{"n":"hall-4.p1/a","v":2},{"n":"a","v":3}]"#;
+    for (scope, body, readings, refused) in [
+        (Scope::Anyone, line, 2, "unknown_topic"),
+        (gateway.clone(), line, 1, "not_authorized unknown_topic"),
+        (own.clone(), line, 1, "not_authorized unknown_topic"),
+        (Scope::Anyone, senml, 2, "unknown_topic"),
+        (gateway, senml, 1, "not_authorized unknown_topic"),
+        (own, senml, 1, "not_authorized unknown_topic"),
+    ] {
+        let journal = Arc::new(Journal::default());
+        let (intake, stats) = intake(&journal, OpenGate);
+        let grant = Arc::new(Grant {
+            scope,
+            ..Grant::ANYONE
+        });
+        let message = Message::new("", body.as_bytes(), NOW);
+        let submitted = intake.submit(message, &grant).await.unwrap();
+        let reasons: Vec<_> = submitted
+            .dead_letters
+            .iter()
+            .map(|l| l.0.as_str())
+            .collect();
+        assert_eq!(submitted.readings, readings, "{grant:?} {body}");
+        assert_eq!(reasons.join(" "), refused, "{grant:?} {body}");
+        assert_eq!(stats.snapshot().messages_received, 1);
+        // What was kept of the message is taken again in the same way.
+        let letter = journal.records.lock().unwrap()[0].dead_letters[0].clone();
+        let again = intake.replay(&letter).await.unwrap();
+        assert_eq!((again.readings, again.still.len()), (2, 1), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_names_nobody_is_told_so_and_not_kept() {
+    let journal = Arc::new(Journal::default());
+    let (intake, stats) = intake(&journal, OpenGate);
+    let grant = Arc::new(Grant::ANYONE);
+    for body in [
+        r#"{"a":1}"#,
+        "reading a=1",
+        r#"[{"n":"a","v":1}]"#,
+        "21.5",
+        "",
+    ] {
+        let message = Message::new("", body.as_bytes(), NOW);
+        let submitted = intake.submit(message, &grant).await.unwrap();
+        assert!(submitted.is_nobodys(), "{body}: {submitted:?}");
+    }
+    assert!(journal.records.lock().unwrap().is_empty());
+    assert_eq!(stats.snapshot().messages_received, 0);
+    // What is wrong with the body itself is kept, whoever sent it.
+    let broken = Message {
+        content_type: Some("application/senml+json"),
+        ..Message::new("", b"[{", NOW)
+    };
+    let submitted = intake.submit(broken, &grant).await.unwrap();
+    assert!(!submitted.is_nobodys());
+    assert_eq!(
+        submitted.dead_letters[0].0,
+        DeadLetterReason::MalformedPayload
     );
 }
 

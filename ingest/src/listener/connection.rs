@@ -29,13 +29,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     leave::{Asked, Leave},
     pipe::{Chunk, Moved, Pipe},
-    quota::Bucket,
     reply::Farewell,
     serve::{Admitted, Context},
     session::{End, Judges, Receipt, Saved, Session, Terms, Work},
     wire::Fault,
 };
-use crate::stats::{ReasonCounts, add};
+use crate::{
+    quota::Bucket,
+    stats::{ReasonCounts, add},
+};
 
 /// Appends of one connection that wait for their commit. Eight buffers of 128 KiB keep a
 /// connection busy over a commit of some milliseconds.
@@ -127,7 +129,8 @@ impl<'a> Connection<'a> {
         context: &'a Context,
     ) -> Self {
         let (config, connect) = (&context.config, &admitted.connect);
-        let bucket = context.registry.bucket(&admitted.grant);
+        let now = Instant::now();
+        let bucket = context.parts.quotas.bucket(&admitted.grant, now);
         let receive_maximum = bucket.as_ref().map_or(config.receive_maximum, |bucket| {
             bucket.receive_maximum(config.receive_maximum)
         });
@@ -142,7 +145,6 @@ impl<'a> Connection<'a> {
             max_packet_out: connect.max_packet_out,
             receive_maximum,
         };
-        let now = Instant::now();
         Self {
             context,
             client: connect.client.clone(),

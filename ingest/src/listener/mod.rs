@@ -35,7 +35,6 @@ mod handshake;
 mod leave;
 mod oversized;
 mod pipe;
-mod quota;
 mod registry;
 mod reply;
 mod serve;

@@ -15,17 +15,16 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use rustc_hash::FxHashMap;
-use telemetry::{CredentialId, DeviceGate, DeviceId, Grant};
+use telemetry::{CredentialId, DeviceGate, DeviceId};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
     leave::{Asked, Leave},
-    quota::Bucket,
     session::Saved,
 };
 
@@ -47,8 +46,6 @@ struct State {
     sessions: FxHashMap<DeviceId, Kept>,
     /// Clients that vanished and may be back before their will counts.
     absent: FxHashMap<DeviceId, Arc<Notify>>,
-    /// The buckets of credentials that are connected now.
-    buckets: FxHashMap<CredentialId, Weak<Bucket>>,
 }
 
 /// The connection that holds a client id.
@@ -196,25 +193,6 @@ impl Registry {
         }
         count
     }
-
-    /// The bucket of a grant, shared with the other connections of its credential; none when
-    /// nothing is limited.
-    pub(crate) fn bucket(&self, grant: &Grant) -> Option<Arc<Bucket>> {
-        let fresh = || Bucket::new(grant.quota, Instant::now()).map(Arc::new);
-        let Some(credential) = grant.credential else {
-            return fresh();
-        };
-        let mut state = self.state();
-        if let Some(shared) = state.buckets.get(&credential).and_then(Weak::upgrade) {
-            return Some(shared);
-        }
-        let bucket = fresh()?;
-        if state.buckets.len() >= 2 * state.connections.max(16) {
-            state.buckets.retain(|_, bucket| bucket.strong_count() > 0);
-        }
-        state.buckets.insert(credential, Arc::downgrade(&bucket));
-        Some(bucket)
-    }
 }
 
 /// Whether a holder under one credential gives way to one under another.
@@ -354,8 +332,11 @@ mod tests {
             0
         }
 
-        fn authenticate(&self, _: &telemetry::Claim<'_>) -> Result<Grant, telemetry::Denied> {
-            Ok(Grant::ANYONE)
+        fn authenticate(
+            &self,
+            _: &telemetry::Claim<'_>,
+        ) -> Result<telemetry::Grant, telemetry::Denied> {
+            Ok(telemetry::Grant::ANYONE)
         }
 
         fn is_valid(&self, credential: CredentialId) -> bool {
@@ -457,25 +438,5 @@ mod tests {
         assert!(away.is_err());
         let _back = registry.take(&mut registry.state(), &client(), None);
         absence.back().await;
-    }
-
-    #[test]
-    fn connections_of_a_credential_share_its_bucket_while_there_are_any() {
-        let registry = Registry::default();
-        let grant = |credential, messages_per_s| Grant {
-            credential,
-            quota: telemetry::Quota {
-                messages_per_s,
-                bytes_per_s: 0,
-            },
-            ..Grant::ANYONE
-        };
-        let mine = grant(Some(CredentialId(1)), 5);
-        let first = registry.bucket(&mine).unwrap();
-        let second = registry.bucket(&mine).unwrap();
-        assert!(Arc::ptr_eq(&first, &second));
-        let other = registry.bucket(&grant(Some(CredentialId(3)), 5)).unwrap();
-        assert!(!Arc::ptr_eq(&first, &other));
-        assert!(registry.bucket(&grant(Some(CredentialId(5)), 0)).is_none());
     }
 }

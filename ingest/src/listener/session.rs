@@ -13,11 +13,10 @@ use tokio::time::Instant;
 
 use super::{
     handshake::check_len,
-    quota::Bucket,
     reply,
     wire::{self, Fault, Fields, Frame, Framing, Version, packet},
 };
-use crate::{Decoder, Message, TopicCache, Verdict};
+use crate::{Decoder, Message, TopicCache, Verdict, quota::Bucket};
 
 /// The protocol state of one connection.
 #[derive(Debug)]

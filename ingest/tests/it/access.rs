@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ingest::{Access, ListenerConfig};
-use telemetry::{DeadLetterReason, Quota, Scope};
+use ingest::{Access, Intake, ListenerConfig};
+use telemetry::{CredentialId, DeadLetterReason, Grant, Quota, Scope};
 
 use crate::support::{
     Keeper, Mood, Raw, Running, connect, device, eventually, login, packet, publish, text, value,
@@ -315,6 +315,38 @@ async fn a_sender_above_its_quota_is_slowed_down_and_loses_nothing() {
         assert_eq!(running.journal.values().len(), 250);
         assert!(running.stats.snapshot().quota_pauses > 0);
     }
+}
+
+#[tokio::test]
+async fn connections_and_requests_of_a_credential_draw_on_one_account() {
+    let quota = Quota {
+        messages_per_s: 5,
+        bytes_per_s: 0,
+    };
+    let running = limited(quota, Duration::from_mins(1)).await;
+    let intake = Intake::new(running.parts.clone());
+    let grant = |credential| Grant {
+        credential: Some(CredentialId(credential)),
+        scope: Scope::Device(device("p1")),
+        quota,
+    };
+    assert_eq!(intake.quota_wait(&grant(1)), None);
+    // Over MQTT as much as a second allows; over HTTP there is nothing left then.
+    let mut raw = logged_in(&running, 4, "p1", "secret").await;
+    let bytes: Vec<u8> = (1..=5).flat_map(|id| value(4, id, 100)).collect();
+    raw.send(&bytes).await;
+    raw.take(4 * 5).await;
+    intake.quota_take(&grant(1), 1);
+    assert!(intake.quota_wait(&grant(1)).is_some());
+    assert_eq!(intake.quota_wait(&grant(2)), None, "another credential");
+    // And the other way round: requests make the connection wait.
+    assert_eq!(running.stats.snapshot().quota_pauses, 0);
+    for _ in 0..5 {
+        intake.quota_take(&grant(1), 1);
+    }
+    raw.send(&value(4, 6, 100)).await;
+    raw.take(4).await;
+    assert!(running.stats.snapshot().quota_pauses > 0);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ingest::{Decoder, IngestStats, Listener, ListenerConfig, Parts};
+use ingest::{Decoder, IngestStats, Listener, ListenerConfig, Parts, Quotas};
 use telemetry::{
     Admission, BoxFuture, Claim, CredentialId, DeadLetter, Denied, DeviceGate, DeviceId,
     DeviceRules, Event, Grant, JournalRecord, JournalWriter, Offset, PortError, Quota, Scope,
@@ -239,6 +239,7 @@ pub(crate) fn parts_with(journal: &Arc<MemoryJournal>, gate: Arc<dyn DeviceGate>
         clock: Arc::new(SystemClock),
         decoder: Arc::new(Decoder::default()),
         stats: Arc::new(IngestStats::new()),
+        quotas: Quotas::default(),
     }
 }
 
@@ -246,6 +247,8 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) journal: Arc<MemoryJournal>,
     pub(crate) stats: Arc<IngestStats>,
+    /// What the listener was made of, for other ways in beside it.
+    pub(crate) parts: Parts,
     pub(crate) shutdown: CancellationToken,
     pub(crate) task: JoinHandle<()>,
 }
@@ -263,7 +266,7 @@ impl Running {
             bind: "127.0.0.1:0".parse().unwrap(),
             ..config
         };
-        let listener = Listener::bind(config, parts).await.unwrap();
+        let listener = Listener::bind(config, parts.clone()).await.unwrap();
         let address = listener.local_addr();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
@@ -272,6 +275,7 @@ impl Running {
             address,
             journal,
             stats,
+            parts,
             shutdown,
             task,
         }

@@ -11,7 +11,6 @@
 //! idempotency key.
 
 mod idempotency;
-mod quota;
 mod request;
 
 use std::{sync::Arc, time::Instant};
@@ -46,6 +45,9 @@ const LONG_BODY_BYTES: u64 = 64 * 1024;
 const LONG_BODIES: usize = 16;
 /// Refusals listed in an answer; all of them are in the dead letters.
 const MAX_REFUSED: usize = 20;
+/// What a sender is told whose body names no device.
+const NO_DEVICE: &str = "say whose readings these are: ?device=ID or ?topic=TOPIC, or a body that \
+    names its devices (line protocol with the tag device, SenML with the device in its names)";
 /// The header of an answer that was given before.
 const REPLAYED: &str = "idempotent-replayed";
 
@@ -53,7 +55,6 @@ const REPLAYED: &str = "idempotent-replayed";
 #[derive(Debug)]
 pub(crate) struct Desk {
     answers: Answers,
-    quotas: quota::Quotas,
     long_bodies: Semaphore,
 }
 
@@ -61,7 +62,6 @@ impl Default for Desk {
     fn default() -> Self {
         Self {
             answers: Answers::default(),
-            quotas: quota::Quotas::default(),
             long_bodies: Semaphore::new(LONG_BODIES),
         }
     }
@@ -72,8 +72,9 @@ impl Default for Desk {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "described, read from the query by hand")]
 pub(crate) struct SubmitParams {
-    /// Whose readings; stands for the topic that the device would publish on. The device of
-    /// the token when neither this nor `topic` is given.
+    /// Whose readings; stands for the topic that the device would publish on. When neither this
+    /// nor `topic` is given it is the device of the token, or else the body names its devices:
+    /// line protocol by the tag `device`, SenML by its names.
     device: Option<String>,
     /// The topic, where the device alone does not tell it (Sparkplug, configured patterns).
     topic: Option<String>,
@@ -141,12 +142,13 @@ pub(crate) async fn submit(
         properties.push(("content-encoding".to_owned(), "gzip".to_owned()));
     }
     let desk = &api.desk;
-    if let Err(seconds) = desk.quotas.check(&grant, Instant::now()) {
+    if let Some(wait) = api.parts.intake.quota_wait(&grant) {
+        let seconds = wait.as_secs_f64().ceil() as u32;
         let detail = format!("the quota of this credential is used up; go on in {seconds} s");
         return Err(Problem::too_many(detail).retry_after(seconds));
     }
     let body = read_body(desk, request).await?;
-    desk.quotas.take(&grant, body.len(), Instant::now());
+    api.parts.intake.quota_take(&grant, body.len());
     let work = Work {
         topic,
         content_type: text(&headers, &header::CONTENT_TYPE),
@@ -226,6 +228,9 @@ impl Work {
         message.content_type = self.content_type.as_deref();
         message.properties = &self.properties;
         let submitted = api.parts.intake.submit(message, &self.grant).await?;
+        if submitted.is_nobodys() && self.topic.is_empty() {
+            return Err(Problem::invalid_parameter("device", NO_DEVICE));
+        }
         answer(&submitted)
     }
 }

@@ -49,7 +49,7 @@ impl Query {
         Ok(parsed)
     }
 
-    /// The topic the readings belong to.
+    /// The topic the readings belong to; empty when only the body can tell whose they are.
     pub(super) fn topic(mut self, api: &Shared, grant: &Grant) -> Result<(String, Self), Problem> {
         if let Some(topic) = self.topic.take() {
             if self.device.is_some() {
@@ -67,12 +67,7 @@ impl Query {
         let device = match (self.device.take(), &grant.scope) {
             (Some(device), _) => device,
             (None, Scope::Device(own)) => own.clone(),
-            (None, _) => {
-                return Err(Problem::invalid_parameter(
-                    "device",
-                    "say whose readings these are: ?device=ID or ?topic=TOPIC",
-                ));
-            }
+            (None, _) => return Ok((String::new(), self)),
         };
         let topic = api.parts.intake.topic_of(&device).ok_or_else(|| {
             Problem::invalid_parameter(

@@ -4,15 +4,59 @@
 //! waited off. So a message longer than a second's worth of bytes passes, and the rate is kept
 //! all the same. A bucket holds a second's worth, which is the burst.
 //!
-//! All connections of a credential share its bucket.
+//! A credential has one bucket, whatever it sends by: all its MQTT connections, which are read more
+//! slowly, and its HTTP requests, which are answered with the time to wait, draw from it.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use telemetry::Quota;
+use rustc_hash::FxHashMap;
+use telemetry::{CredentialId, Grant, Quota};
 use tokio::time::Instant;
+
+/// Buckets kept before those that say nothing are looked for: the next time it is twice what
+/// was left. So memory follows the credentials that were busy in the last second, and looking
+/// costs nothing on average.
+const FIRST_SWEEP: usize = 1_024;
+
+/// The buckets of all credentials. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Quotas(Arc<Mutex<Buckets>>);
+
+#[derive(Debug, Default)]
+struct Buckets {
+    known: FxHashMap<CredentialId, Arc<Bucket>>,
+    sweep_at: usize,
+}
+
+impl Quotas {
+    /// The bucket of a grant, shared by everything its credential sends; none when nothing is
+    /// limited. A grant without a credential has one of its own.
+    pub(crate) fn bucket(&self, grant: &Grant, now: Instant) -> Option<Arc<Bucket>> {
+        let fresh = || Bucket::new(grant.quota, now).map(Arc::new);
+        let Some(credential) = grant.credential else {
+            return fresh();
+        };
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = buckets.known.get(&credential)
+            && shared.quota == grant.quota
+        {
+            return Some(Arc::clone(shared));
+        }
+        let bucket = fresh()?;
+        if buckets.known.len() >= buckets.sweep_at.max(FIRST_SWEEP) {
+            let in_use = |bucket: &Arc<Bucket>| Arc::strong_count(bucket) > 1;
+            buckets
+                .known
+                .retain(|_, bucket| in_use(bucket) || !bucket.is_full(now));
+            buckets.sweep_at = buckets.known.len() * 2;
+        }
+        buckets.known.insert(credential, Arc::clone(&bucket));
+        Some(bucket)
+    }
+}
 
 /// The shortest wait: what is taken meanwhile is taken in one go.
 const MIN_WAIT: Duration = Duration::from_millis(10);
@@ -63,6 +107,14 @@ impl Bucket {
         let bytes = refill(&mut level.bytes, self.quota.bytes_per_s);
         let wait = messages.max(bytes);
         (wait >= 0.0).then(|| Duration::from_secs_f64(wait).max(MIN_WAIT))
+    }
+
+    /// Whether nothing is missing, so that a new bucket would be the same.
+    fn is_full(&self, now: Instant) -> bool {
+        let _ = self.wait(now);
+        let level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        level.messages >= f64::from(self.quota.messages_per_s)
+            && level.bytes >= f64::from(self.quota.bytes_per_s)
     }
 
     /// Takes a message.
@@ -143,6 +195,52 @@ mod tests {
             })
             .count();
         assert_eq!(burst, 5, "an hour of silence saves up one second");
+    }
+
+    fn grant(credential: Option<CredentialId>, messages_per_s: u32) -> Grant {
+        Grant {
+            credential,
+            quota: quota(messages_per_s, 0),
+            ..Grant::ANYONE
+        }
+    }
+
+    #[test]
+    fn a_credential_has_one_bucket_and_strangers_one_each() {
+        let (quotas, now) = (Quotas::default(), Instant::now());
+        let bucket = |grant: &Grant| quotas.clone().bucket(grant, now);
+        let mine = grant(Some(CredentialId(1)), 5);
+        let first = bucket(&mine).unwrap();
+        assert!(Arc::ptr_eq(&first, &bucket(&mine).unwrap()));
+        let other = bucket(&grant(Some(CredentialId(3)), 5)).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+        assert!(bucket(&grant(Some(CredentialId(5)), 0)).is_none());
+        let stranger = grant(None, 5);
+        let (one, two) = (bucket(&stranger).unwrap(), bucket(&stranger).unwrap());
+        assert!(!Arc::ptr_eq(&one, &two));
+        let wider = bucket(&grant(Some(CredentialId(1)), 50)).unwrap();
+        assert_eq!(
+            wider.quota.messages_per_s, 50,
+            "a new quota is a new bucket"
+        );
+    }
+
+    #[test]
+    fn buckets_that_say_nothing_are_forgotten_and_debts_are_not() {
+        let (quotas, start) = (Quotas::default(), Instant::now());
+        let debtor = grant(Some(CredentialId(0)), 1);
+        for _ in 0..100 {
+            quotas.bucket(&debtor, start).unwrap().take(1);
+        }
+        for id in 1..10_000_u64 {
+            let held = quotas
+                .bucket(&grant(Some(CredentialId(id)), 1), start)
+                .unwrap();
+            assert!(held.wait(start).is_none());
+        }
+        assert!(quotas.0.lock().unwrap().known.len() <= FIRST_SWEEP + 1);
+        let later = start + Duration::from_secs(50);
+        assert!(quotas.bucket(&debtor, later).unwrap().wait(later).is_some());
     }
 
     #[test]
