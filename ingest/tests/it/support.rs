@@ -98,6 +98,7 @@ impl MemoryJournal {
                 }
                 Event::LateReadings { .. } => "late".into(),
                 Event::WorkOrderClosed { .. } => "closed".into(),
+                Event::NormalAccepted { .. } => "normal".into(),
             })
             .collect()
     }
