@@ -213,4 +213,5 @@ conformance! {
     agreement: crate::detection::agreement::Agreement,
     pca: crate::detection::pca::Pca,
     cusum: crate::detection::cusum::Cusum,
+    tail: crate::detection::tail::Tail,
 }

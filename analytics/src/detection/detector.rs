@@ -41,6 +41,10 @@ pub trait Detector: Clone + PartialEq + Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// Rises when the same samples would give other scores.
     const VERSION: u16;
+    /// Whether a score holds itself for some rows and falls again, so that one row beyond the
+    /// limit is an alarm. Other scores stay beyond it while the fault lasts, and an on-delay
+    /// keeps a passing one from alarming.
+    const IS_HELD: bool = false;
 
     /// Fits to a learned stretch. `order` holds the slots that take part, in an order that
     /// does not depend on how they happened to arrive (that of their names): it decides the

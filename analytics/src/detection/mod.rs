@@ -18,7 +18,9 @@
 
 pub mod agreement;
 pub(crate) mod alarm;
+pub mod any;
 pub(crate) mod baseline;
+pub mod bounds;
 #[cfg(test)]
 mod conformance;
 pub mod cusum;
@@ -32,3 +34,4 @@ pub(crate) mod limits;
 pub mod pca;
 pub(crate) mod scorer;
 pub(crate) mod signature;
+pub mod tail;
