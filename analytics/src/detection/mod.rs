@@ -33,5 +33,6 @@ pub mod level;
 pub(crate) mod limits;
 pub mod pca;
 pub(crate) mod scorer;
+pub mod sensor;
 pub(crate) mod signature;
 pub mod tail;
