@@ -34,7 +34,7 @@ pub struct Assignment {
 #[derive(Debug)]
 pub struct Fleet {
     config: Config,
-    monitors: Vec<Entry>,
+    monitors: Vec<Monitor>,
     by_device: FxHashMap<DeviceId, u32>,
     by_asset: BTreeMap<AssetId, BTreeSet<(DeviceId, u32)>>,
     names: Names,
@@ -42,26 +42,6 @@ pub struct Fleet {
     routes: Vec<u32>,
     numbers: Vec<u32>,
     refused: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    monitor: Monitor,
-    model: Option<Arc<AssetModel>>,
-}
-
-impl Entry {
-    fn use_model(&mut self, model: Option<Arc<AssetModel>>) {
-        let same = match (&self.model, &model) {
-            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs) || ours == theirs,
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
-            self.monitor.set_model(model.as_deref());
-            self.model = model;
-        }
-    }
 }
 
 /// The route of a device that is not watched.
@@ -90,8 +70,8 @@ impl Fleet {
     /// readings, then its events, each in order. `assign` is asked once for every device that
     /// has readings in the record; a device without an assignment is not watched.
     ///
-    /// [`Event::WorkOrderClosed`] with an outcome that starts a new baseline makes all devices
-    /// of the asset learn anew. Devices going on- and offline change nothing here: silence is
+    /// [`Event::WorkOrderClosed`] with an outcome that starts a new baseline, and
+    /// [`Event::NormalAccepted`], make all devices of the asset learn anew. Devices going on- and offline change nothing here: silence is
     /// no deviation, and values too old to stand for their signal are dropped by age.
     pub fn apply(
         &mut self,
@@ -105,17 +85,17 @@ impl Fleet {
             if route == UNWATCHED {
                 continue;
             }
-            let entry = &mut self.monitors[route as usize];
+            let monitor = &mut self.monitors[route as usize];
             let names = (&self.names, &self.numbers[..]);
-            if entry.monitor.push(&self.config, names, row, findings) {
-                entry.monitor.set_model(entry.model.as_deref());
-            }
+            monitor.push(&self.config, names, row, findings);
         }
         for event in &record.events {
-            if let Event::WorkOrderClosed { asset, outcome, .. } = event
-                && outcome.starts_new_baseline()
-            {
-                self.relearn(asset);
+            match event {
+                Event::WorkOrderClosed { asset, outcome, .. } if outcome.starts_new_baseline() => {
+                    self.relearn(asset);
+                }
+                Event::NormalAccepted { asset, .. } => self.relearn(asset),
+                _ => {}
             }
         }
     }
@@ -140,18 +120,14 @@ impl Fleet {
 
     fn route(&mut self, device: &DeviceId, assignment: Assignment) -> u32 {
         if let Some(&route) = self.by_device.get(device) {
-            let entry = &mut self.monitors[route as usize];
-            if entry.monitor.state.asset != assignment.asset {
+            if self.monitors[route as usize].state.asset != assignment.asset {
                 let asset = assignment.asset.clone();
                 self.unlist(route);
                 let monitor = Monitor::new(asset.clone(), device.clone(), &self.config);
-                self.monitors[route as usize] = Entry {
-                    monitor,
-                    model: None,
-                };
+                self.monitors[route as usize] = monitor;
                 self.list(asset, device.clone(), route);
             }
-            self.monitors[route as usize].use_model(assignment.model);
+            self.monitors[route as usize].set_model(assignment.model);
             return route;
         }
         if self.monitors.len() >= self.config.max_devices {
@@ -160,7 +136,7 @@ impl Fleet {
         }
         let monitor = Monitor::new(assignment.asset, device.clone(), &self.config);
         let route = self.admit(monitor);
-        self.monitors[route as usize].use_model(assignment.model);
+        self.monitors[route as usize].set_model(assignment.model);
         route
     }
 
@@ -168,10 +144,7 @@ impl Fleet {
         let route = self.monitors.len() as u32;
         let (asset, device) = (monitor.state.asset.clone(), monitor.state.device.clone());
         self.by_device.insert(device.clone(), route);
-        self.monitors.push(Entry {
-            monitor,
-            model: None,
-        });
+        self.monitors.push(monitor);
         self.list(asset, device, route);
         route
     }
@@ -184,7 +157,7 @@ impl Fleet {
     }
 
     fn unlist(&mut self, route: u32) {
-        let state = &self.monitors[route as usize].monitor.state;
+        let state = &self.monitors[route as usize].state;
         if let Some(devices) = self.by_asset.get_mut(&state.asset) {
             devices.remove(&(state.device.clone(), route));
             if devices.is_empty() {
@@ -202,7 +175,7 @@ impl Fleet {
 
     fn relearn(&mut self, asset: &AssetId) {
         for route in self.routes_of(asset) {
-            self.monitors[route as usize].monitor.relearn(&self.config);
+            self.monitors[route as usize].relearn(&self.config);
         }
     }
 
@@ -213,14 +186,14 @@ impl Fleet {
     /// [`AnalyticsError::StateUnwritable`] when a state cannot be encoded; it stays due.
     pub fn take_dirty(&mut self) -> Result<Vec<(String, Vec<u8>)>, AnalyticsError> {
         let mut states = Vec::new();
-        for Entry { monitor, .. } in &self.monitors {
+        for monitor in &self.monitors {
             if monitor.dirty {
                 let key = monitor.state.device.as_str();
                 states.push((key.to_owned(), snapshot::encode(key, &monitor.state)?));
             }
         }
-        for entry in &mut self.monitors {
-            entry.monitor.dirty = false;
+        for monitor in &mut self.monitors {
+            monitor.dirty = false;
         }
         Ok(states)
     }
@@ -246,10 +219,7 @@ impl Fleet {
         if let Some(&route) = self.by_device.get(&monitor.state.device) {
             self.unlist(route);
             let (asset, device) = (monitor.state.asset.clone(), monitor.state.device.clone());
-            self.monitors[route as usize] = Entry {
-                monitor,
-                model: None,
-            };
+            self.monitors[route as usize] = monitor;
             self.list(asset, device, route);
         } else {
             self.admit(monitor);
@@ -260,8 +230,8 @@ impl Fleet {
     /// What is known about an asset now; none when no device of it has sent a reading.
     pub fn latest(&self, asset: &AssetId) -> Option<AssetView> {
         let views = self.routes_of(asset).into_iter().filter_map(|route| {
-            let monitor = &self.monitors[route as usize].monitor;
-            monitor.state.view(&self.config, &monitor.signatures)
+            let monitor = &self.monitors[route as usize];
+            monitor.state.view(&self.config, &monitor.knowledge)
         });
         let devices: Vec<_> = views.collect();
         (!devices.is_empty()).then(|| AssetView {
@@ -279,7 +249,7 @@ impl Fleet {
     /// stays: it is learned from the machine, not from its model.
     pub fn reset_model(&mut self, asset: &AssetId, model: Option<&Arc<AssetModel>>) {
         for route in self.routes_of(asset) {
-            self.monitors[route as usize].use_model(model.cloned());
+            self.monitors[route as usize].set_model(model.cloned());
         }
     }
 
@@ -290,9 +260,8 @@ impl Fleet {
             devices_refused: self.refused,
             ..FleetStats::default()
         };
-        for Entry { monitor, .. } in &self.monitors {
-            let state = &monitor.state;
-            stats.learning += usize::from(matches!(state.stage, Stage::Learning { .. }));
+        for Monitor { state, .. } in &self.monitors {
+            stats.learning += usize::from(matches!(state.stage, Stage::Learning(_)));
             stats.samples += state.samples;
             stats.late_rows += state.reorder.late;
             stats.implausible_rows += state.reorder.implausible;

@@ -18,10 +18,14 @@
 //! | a signal appears later | ignored until the baseline is learned anew |
 //! | a signal disappears | held for five of its periods, then neutral; below half of the signals nothing is scored |
 //! | a signal never moves while learning | its spread is 1 % of its value; always 0 = left out |
-//! | a huge value | one row moves the smoothed value by three spreads at most |
+//! | a sensor that cannot be believed | said apart; its signal leaves the machine's verdict until it is good again |
+//! | the machine stands still, idles, starts up, or changes its load | no verdict; the state stands |
+//! | a huge value | a sensor's spike, if it is alone; a finite score in any case |
 //! | a gap | smoothing and state go on where they stopped; held values expire |
 //! | a clock jumps ahead | believed after three rows; set back: after 1,000 |
 //! | [`WorkOrderClosed`](telemetry::Event::WorkOrderClosed) that changed the machine | all devices of the asset learn anew |
+//! | [`NormalAccepted`](telemetry::Event::NormalAccepted) | the same |
+//! | nothing moves | a word an hour; see the module `news` |
 //!
 //! Findings lag event time by the lateness bound: a row is scored once a row of the same
 //! device that is newer by more than the bound has arrived.
@@ -31,6 +35,7 @@ pub mod detection;
 mod error;
 mod fleet;
 mod health;
+mod knowledge;
 mod manipulation;
 mod monitor;
 mod names;
@@ -41,8 +46,10 @@ mod snapshot;
 mod stage;
 pub mod vibration;
 mod view;
+mod views;
 
 pub use config::Config;
 pub use error::AnalyticsError;
 pub use fleet::{Assignment, Fleet};
+pub use health::explanation::explain;
 pub use view::{AssetView, DeviceView, FleetStats, NormalRange, SignalView};

@@ -1,11 +1,14 @@
 //! The monitor of one device: the whole way from a row to findings, as one state.
 //!
 //! ```text
-//! row -> reorder -> frame -> smooth -> learning | scorer -> alarm -> health -> prognosis -> report
+//! row -> reorder -> frame -> learning
+//!                       \-> operating state -> sensors -> views -> alarm -> fusion -> health -> prognosis -> report
 //! ```
 //!
 //! Everything that decides a later finding is in [`State`] and is saved with it. What can be
-//! had again from outside (name numbers, the signatures of the asset model) is beside it.
+//! had again from outside (name numbers, the asset model) is beside it.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use telemetry::{AssetId, AssetModel, DeviceId, Finding, Row, SignalName};
@@ -13,15 +16,15 @@ use telemetry::{AssetId, AssetModel, DeviceId, Finding, Row, SignalName};
 use crate::{
     Config,
     config::MAX_SIGNALS,
-    detection::{alarm::Alarm, learning::Learning, scorer::LARGEST, signature::Signatures},
+    detection::{detector::LARGEST, learned::Learned},
+    knowledge::Knowledge,
     manipulation::{
         frame::{Framer, Sample},
         reorder::{Arrival, Reorder},
     },
     names::Names,
     news::{self, Said},
-    prognosis::Prognoser,
-    stage::{Stage, finish, learn},
+    stage::{Change, Look, Stage, Watching},
 };
 
 /// What is saved of a monitor.
@@ -34,7 +37,7 @@ pub(crate) struct State {
     pub(crate) reorder: Reorder,
     pub(crate) framer: Framer,
     pub(crate) stage: Stage,
-    /// The time of the last sample that was learned from or scored.
+    /// The time of the last sample.
     pub(crate) at: i64,
     /// What was said last, and when; none makes the next sample report.
     pub(crate) said: Option<Said>,
@@ -48,7 +51,7 @@ pub(crate) struct Monitor {
     pub(crate) state: State,
     /// Name numbers by slot, for finding the slot of a value.
     numbers: Vec<u32>,
-    pub(crate) signatures: Signatures,
+    pub(crate) knowledge: Knowledge,
     /// Whether the state changed since it was saved.
     pub(crate) dirty: bool,
 }
@@ -62,17 +65,14 @@ impl Monitor {
                 signals: Vec::new(),
                 reorder: Reorder::new(),
                 framer: Framer::new(),
-                stage: Stage::Learning {
-                    learning: Learning::new(config.learning_rows, 0),
-                    smooth: Vec::new(),
-                },
+                stage: Stage::Learning(Learned::new(config.learning_rows, 0)),
                 at: 0,
                 said: None,
                 samples: 0,
                 thin: 0,
             },
             numbers: Vec::new(),
-            signatures: Signatures::default(),
+            knowledge: Knowledge::default(),
             dirty: true,
         }
     }
@@ -83,52 +83,44 @@ impl Monitor {
         Self {
             numbers: numbers.collect(),
             state,
-            signatures: Signatures::default(),
+            knowledge: Knowledge::default(),
             dirty: false,
         }
     }
 
-    /// Uses the signatures of a model from now on.
-    pub(crate) fn set_model(&mut self, model: Option<&AssetModel>) {
-        self.signatures = Signatures::default();
-        if let (Some(model), Stage::Watching(watching)) = (model, &self.state.stage) {
-            let signals = watching.scorer.baseline.signals.iter();
-            let names: Vec<&SignalName> = signals.map(|s| &self.state.signals[s.slot]).collect();
-            self.signatures = Signatures::new(model, &names);
+    /// Uses a model from now on. What was learned stays: it comes from the machine, not from
+    /// its model, and so do the views that were fitted; they change with the next learning.
+    pub(crate) fn set_model(&mut self, model: Option<Arc<AssetModel>>) {
+        if !self.knowledge.is_of(model.as_ref()) {
+            self.knowledge = Knowledge::new(model, &self.state.signals);
         }
     }
 
-    /// Forgets the baseline and learns anew, from the rows that follow.
+    /// Forgets what is normal and learns anew, from the rows that follow.
     pub(crate) fn relearn(&mut self, config: &Config) {
         let slots = self.state.signals.len();
-        self.state.stage = Stage::Learning {
-            learning: Learning::new(config.learning_rows, slots),
-            smooth: vec![(0.0, 0); slots],
-        };
+        self.state.stage = Stage::Learning(Learned::new(config.learning_rows, slots));
         self.state.said = None;
-        self.signatures = Signatures::default();
         self.dirty = true;
     }
 
-    /// Takes a row of the device. `numbers` translates the batch's signals. True when the
-    /// baseline was fitted by it, so that the signatures must be set.
+    /// Takes a row of the device. `numbers` translates the batch's signals.
     pub(crate) fn push(
         &mut self,
         config: &Config,
         (names, numbers): (&Names, &[u32]),
         row: Row<'_>,
         findings: &mut Vec<Finding>,
-    ) -> bool {
+    ) {
         self.dirty = true;
         let lateness = i64::try_from(config.lateness.as_micros()).unwrap_or(i64::MAX);
-        let is_learning = matches!(self.state.stage, Stage::Learning { .. });
-        if is_learning {
+        if matches!(self.state.stage, Stage::Learning(_)) {
             self.learn_names(names, numbers, row.signals);
         }
         let at = row.measured_at.as_micros();
         let interval = self.state.framer.interval();
         let place = match self.state.reorder.arrive(at, lateness, interval) {
-            Arrival::Late => return false,
+            Arrival::Late => return,
             Arrival::Waits(place) => place,
             Arrival::Restarts(place) => {
                 self.restart_time();
@@ -142,10 +134,9 @@ impl Monitor {
             }
         }
         while let Some((at, row)) = self.state.reorder.pop(lateness) {
-            self.state.row(config, &self.signatures, at, row, findings);
+            self.state.row(config, &self.knowledge, at, row, findings);
             self.state.reorder.release(row);
         }
-        is_learning && matches!(self.state.stage, Stage::Watching(_))
     }
 
     /// The slot of a signal. Rows of a device mostly name their signals in one order.
@@ -169,10 +160,11 @@ impl Monitor {
             self.state.signals.push(name.clone());
             self.state.framer.add_slot();
             self.state.reorder.widen(self.numbers.len());
-            if let Stage::Learning { learning, smooth } = &mut self.state.stage {
-                learning.add_signal();
-                smooth.push((0.0, 0));
+            if let Stage::Learning(learned) = &mut self.state.stage {
+                learned.add_signal();
             }
+            // Once a signal, so that the hot path need not look.
+            self.knowledge = Knowledge::new(self.knowledge.shared_model(), &self.state.signals);
         }
     }
 
@@ -182,9 +174,7 @@ impl Monitor {
         self.state.framer.restart();
         self.state.said = None;
         if let Stage::Watching(watching) = &mut self.state.stage {
-            watching.prognoser = Prognoser::new(newest);
-            watching.alarm = Alarm::normal(newest);
-            watching.mode = None;
+            watching.restart_time(newest);
         }
     }
 }
@@ -194,7 +184,7 @@ impl State {
     fn row(
         &mut self,
         config: &Config,
-        signatures: &Signatures,
+        knowledge: &Knowledge,
         at: i64,
         row: u32,
         findings: &mut Vec<Finding>,
@@ -204,71 +194,87 @@ impl State {
             self.framer.close_before(at, values)
         };
         if let Some(sample) = before {
-            self.sample(config, signatures, sample, findings);
+            self.sample(config, knowledge, sample, findings);
         }
         let after = {
             let values = self.reorder.values(row);
             self.framer.add(at, values)
         };
         if let Some(sample) = after {
-            self.sample(config, signatures, sample, findings);
+            self.sample(config, knowledge, sample, findings);
         }
     }
 
     fn sample(
         &mut self,
         config: &Config,
-        signatures: &Signatures,
+        knowledge: &Knowledge,
         sample: Sample,
         findings: &mut Vec<Finding>,
     ) {
+        let Sample { at, live, fresh } = sample;
         let framer = &self.framer;
-        let value = |slot: usize| {
-            if sample.live >> slot & 1 == 1 {
-                framer.value(slot)
-            } else {
-                f64::NAN
-            }
-        };
-        let changed = match &mut self.stage {
-            Stage::Learning { learning, smooth } => {
-                let full = learn(learning, smooth, sample.at, value);
-                full.then(|| finish(learning, smooth, &self.signals))
+        match &mut self.stage {
+            Stage::Learning(learned) => {
+                let value = |slot: usize| {
+                    if live >> slot & 1 == 1 {
+                        framer.value(slot)
+                    } else {
+                        f64::NAN
+                    }
+                };
+                let is_full = learned.push(at, value);
+                self.at = at;
+                self.samples += 1;
+                if is_full {
+                    self.finish(config, knowledge);
+                } else {
+                    self.report(config, knowledge, Change::default(), findings);
+                }
             }
             Stage::Watching(watching) => {
-                let Some(changed) = watching.sample(config, signatures, sample.at, value) else {
-                    self.thin += 1;
-                    return;
-                };
-                self.at = sample.at;
-                self.samples += 1;
-                self.report(config, signatures, changed, findings);
-                return;
+                let look = Look { at, live, fresh };
+                let change = watching.sample(config, knowledge, look, |slot| framer.value(slot));
+                self.at = at;
+                self.samples += u64::from(change.is_scored);
+                self.thin += u64::from(!change.is_scored);
+                self.report(config, knowledge, change, findings);
             }
-        };
-        self.at = sample.at;
-        self.samples += 1;
-        if let Some(stage) = changed {
-            self.stage = stage;
-            self.said = None;
-        } else {
-            self.report(config, signatures, false, findings);
         }
+    }
+
+    /// Enough was learned: watching begins, or learning again when nothing could be learned.
+    fn finish(&mut self, config: &Config, knowledge: &Knowledge) {
+        let Stage::Learning(learned) = &self.stage else {
+            return;
+        };
+        self.said = None;
+        self.stage = match Watching::start(learned, &self.signals, knowledge) {
+            Some(watching) => Stage::Watching(Box::new(watching)),
+            None => Stage::Learning(Learned::new(config.learning_rows, self.signals.len())),
+        };
     }
 
     fn report(
         &mut self,
         config: &Config,
-        signatures: &Signatures,
-        changed: bool,
+        knowledge: &Knowledge,
+        change: Change,
         findings: &mut Vec<Finding>,
     ) {
         let now = self.now();
-        let said = self.said.filter(|_| !changed);
-        if said.is_none_or(|said| news::is_due(config, self.framer.interval(), &said, &now)) {
+        let said = self.said.filter(|_| !change.state);
+        let is_due = said.is_none_or(|said| {
+            let interval = self.framer.interval();
+            news::is_due(config, interval, &said, &now)
+        });
+        if is_due || change.sensors {
+            findings.extend(self.sensors(change.sensors).map(Finding::Sensor));
+        }
+        if is_due {
             self.said = Some(now);
-            findings.push(Finding::Condition(self.condition(config, signatures)));
-            findings.extend(self.assessment().map(Finding::Assessment));
+            findings.push(Finding::Condition(self.condition(config, knowledge)));
+            findings.extend(self.assessment(knowledge).map(Finding::Assessment));
         }
         if let Stage::Watching(watching) = &mut self.stage
             && std::mem::take(&mut watching.prognoser.is_news)
@@ -280,8 +286,8 @@ impl State {
     /// What there is to say as of the last sample.
     fn now(&self) -> Said {
         let (score, health) = match &self.stage {
-            Stage::Learning { .. } => (0.0, 0.0),
-            Stage::Watching(watching) => (watching.scorer.last.score, watching.health().get()),
+            Stage::Learning(_) => (0.0, 0.0),
+            Stage::Watching(watching) => (watching.score, watching.health().get()),
         };
         Said {
             at: self.at,
@@ -297,13 +303,8 @@ impl State {
     pub(crate) fn is_consistent(&self) -> bool {
         let slots = self.signals.len();
         let stage = match &self.stage {
-            Stage::Learning { learning, smooth } => {
-                learning.is_consistent(slots) && smooth.len() == slots
-            }
-            Stage::Watching(watching) => {
-                watching.scorer.is_consistent(slots)
-                    && watching.sum.len() == watching.scorer.deviations().len()
-            }
+            Stage::Learning(learned) => learned.is_consistent(slots),
+            Stage::Watching(watching) => watching.is_consistent(slots),
         };
         slots <= MAX_SIGNALS
             && self.framer.slots() == slots

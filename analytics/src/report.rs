@@ -2,24 +2,24 @@
 
 use telemetry::{
     Assessment, Condition, ConditionState, Contribution, Evidence, FailureMode, HealthIndex,
-    NoPrognosis, OperatingState, Prognosis, PrognosisOutcome, Statistics, Timestamp, ViewScore,
+    NoPrognosis, OperatingState, Prognosis, PrognosisOutcome, SensorReport, SensorState,
+    SensorVerdict, Statistics, Timestamp,
 };
 
 use crate::{
     Config, DeviceView, NormalRange, SignalView,
     detection::{
         alarm::{ON, State as AlarmState},
-        scorer::SMOOTHING,
-        signature::Signatures,
+        detector::Part,
+        learned::SMOOTHING,
     },
+    knowledge::Knowledge,
     monitor::State,
     news::{decimals_of, round},
     prognosis,
     stage::{Stage, Watching},
 };
 
-/// The detector and its version in evidence.
-const MODEL: &str = "pca-t2-q/1";
 /// Decimals of scores, shares and fits.
 const SCORE_DECIMALS: i32 = 3;
 /// Decimals of deviations in spreads.
@@ -29,33 +29,21 @@ const HEALTH_DECIMALS: i32 = 1;
 /// Healthy spreads from the baseline to each end of the normal range.
 const NORMAL_SPREADS: f64 = 3.0;
 
-fn view(name: &str, score: f64, limit: f64) -> ViewScore {
-    ViewScore {
-        view: name.to_owned(),
-        version: 1,
-        score: round(score, SCORE_DECIMALS),
-        limit: round(limit, SCORE_DECIMALS),
-    }
-}
-
 const fn time(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
 impl State {
     /// The condition as of the last sample.
-    pub(crate) fn condition(&self, config: &Config, signatures: &Signatures) -> Condition {
+    pub(crate) fn condition(&self, config: &Config, knowledge: &Knowledge) -> Condition {
         let (state, since, evidence) = match &self.stage {
-            Stage::Learning { learning, .. } => {
+            Stage::Learning(learned) => {
                 let state = ConditionState::Learning {
-                    rows: learning.rows,
-                    needed: learning.needed,
+                    rows: learned.rows(),
+                    needed: learned.needed(),
                 };
-                let since = if learning.rows == 0 {
-                    self.at
-                } else {
-                    learning.from
-                };
+                let (from, _) = learned.span();
+                let since = if learned.rows() == 0 { self.at } else { from };
                 (state, since, None)
             }
             Stage::Watching(watching) => {
@@ -64,7 +52,7 @@ impl State {
                     AlarmState::Watch => ConditionState::Watch,
                     AlarmState::Alarm => ConditionState::Alarm,
                 };
-                let evidence = self.evidence(watching, config, signatures);
+                let evidence = self.evidence(watching, config, knowledge);
                 (state, watching.alarm.since, Some(evidence))
             }
         };
@@ -79,36 +67,39 @@ impl State {
         }
     }
 
-    fn evidence(&self, watching: &Watching, config: &Config, signatures: &Signatures) -> Evidence {
-        let baseline = &watching.scorer.baseline;
-        let last = watching.scorer.last;
-        let deviations = watching.scorer.deviations().iter().copied();
+    fn evidence(&self, watching: &Watching, config: &Config, knowledge: &Knowledge) -> Evidence {
         let (failure_mode, failure_mode_fit) = match (&watching.mode, watching.alarm.state) {
             (Some(mode), _) => mode.clone(),
-            (None, AlarmState::Watch) => signatures.classify(deviations),
+            (None, AlarmState::Watch) => {
+                let deviations = watching.deviations().iter().copied();
+                knowledge.signatures().classify(deviations)
+            }
             (None, _) => (FailureMode::unclassified(), 0.0),
         };
+        let (rows, from, to) = watching.learned;
+        let suspects = watching.sensors.suspects();
+        let names = self.signals.iter().enumerate();
         Evidence {
-            model: MODEL.to_owned(),
+            model: watching.views.names(),
             window_from: time(self.window_from(watching)),
             window_to: time(self.at),
-            baseline_from: time(baseline.from),
-            baseline_to: time(baseline.to),
-            baseline_rows: baseline.rows,
+            baseline_from: time(from),
+            baseline_to: time(to),
+            baseline_rows: rows,
             operating: OperatingState::Unknown,
             statistics: Statistics {
-                score: round(last.score, SCORE_DECIMALS),
+                score: round(watching.score, SCORE_DECIMALS),
                 on: ON,
                 off: config.off,
             },
-            views: vec![
-                view("t2", last.t2, baseline.t2_limit),
-                view("q", last.q, baseline.q_limit),
-            ],
+            views: watching.views.told(),
             failure_mode,
             failure_mode_fit: round(failure_mode_fit, SCORE_DECIMALS),
             contributions: self.contributions(watching),
-            suspects: Vec::new(),
+            suspects: names
+                .filter(|(slot, _)| suspects >> slot & 1 == 1)
+                .map(|(_, name)| name.clone())
+                .collect(),
         }
     }
 
@@ -123,43 +114,85 @@ impl State {
     }
 
     fn contributions(&self, watching: &Watching) -> Vec<Contribution> {
-        let shares = watching.scorer.shares();
-        let mut contributions: Vec<Contribution> = shares
-            .iter()
-            .map(|share| {
-                let decimals = decimals_of(share.spread);
-                let value = |value| round(value, decimals);
-                let reach = NORMAL_SPREADS * share.spread;
-                Contribution {
-                    signal: self.signals[share.slot].clone(),
-                    share: round(share.share, SCORE_DECIMALS),
-                    deviation: round(share.z, DEVIATION_DECIMALS),
-                    value: value(share.value),
-                    normal: value(share.base),
-                    normal_low: value(share.base - reach),
-                    normal_high: value(share.base + reach),
-                }
-            })
-            .collect();
-        // Stable, so signals with equal shares stay in slot order.
+        let tell = |part: &Part| {
+            let value = |value| round(value, decimals_of(part.spread));
+            let range = normal_range(part);
+            Contribution {
+                signal: self.signals[part.slot].clone(),
+                share: round(part.share, SCORE_DECIMALS),
+                deviation: round(part.deviation, DEVIATION_DECIMALS),
+                value: value(part.value),
+                normal: value(part.normal),
+                normal_low: range.low,
+                normal_high: range.high,
+            }
+        };
+        let mut contributions: Vec<Contribution> =
+            watching.views.parts().iter().map(tell).collect();
+        // Stable, so signals with equal shares stay in the order of their names.
         contributions.sort_by(|a, b| b.share.total_cmp(&a.share));
         contributions
     }
 
     /// The health as of the last sample; none while learning.
-    pub(crate) fn assessment(&self) -> Option<Assessment> {
+    pub(crate) fn assessment(&self, knowledge: &Knowledge) -> Option<Assessment> {
         let Stage::Watching(watching) = &self.stage else {
             return None;
         };
-        let health = watching.health();
+        let told = |score: f64| {
+            let health = watching.health_of(score).get();
+            HealthIndex::new(round(health, HEALTH_DECIMALS))
+        };
+        let signatures = (knowledge.signatures(), watching.deviations());
         Some(Assessment {
             asset: self.asset.clone(),
             device: self.device.clone(),
             at: time(self.at),
-            health: HealthIndex::new(round(health.get(), HEALTH_DECIMALS)),
-            zone: health.zone(),
-            score: round(watching.scorer.last.score, SCORE_DECIMALS),
-            components: Vec::new(),
+            health: told(watching.score),
+            zone: watching.health().zone(),
+            score: round(watching.score, SCORE_DECIMALS),
+            components: knowledge
+                .components()
+                .assess(watching.score, signatures, told),
+        })
+    }
+
+    /// What there is to say about the sensors: those that are not good, and with `is_news`
+    /// those that have just changed; none when all are good as they were.
+    pub(crate) fn sensors(&self, is_news: bool) -> Option<SensorReport> {
+        let Stage::Watching(watching) = &self.stage else {
+            return None;
+        };
+        let changed = if is_news {
+            watching.sensors.changed()
+        } else {
+            0
+        };
+        let mut verdicts: Vec<SensorVerdict> = Vec::new();
+        for (slot, signal) in self.signals.iter().enumerate() {
+            let Some(verdict) = watching.sensors.verdict(slot) else {
+                continue;
+            };
+            if verdict.state == SensorState::Good && changed >> slot & 1 == 0 {
+                continue;
+            }
+            let number = |value: f64| value.is_finite().then_some(value);
+            verdicts.push(SensorVerdict {
+                signal: signal.clone(),
+                state: verdict.state,
+                since: time(verdict.since),
+                fault: verdict.fault,
+                confidence: round(verdict.confidence, SCORE_DECIMALS),
+                value: number(verdict.value),
+                expected: number(verdict.expected),
+                detail: std::collections::BTreeMap::new(),
+            });
+        }
+        (!verdicts.is_empty()).then(|| SensorReport {
+            asset: self.asset.clone(),
+            device: self.device.clone(),
+            at: time(self.at),
+            verdicts,
         })
     }
 
@@ -194,18 +227,15 @@ impl State {
     }
 
     /// Everything known now; none before the first row was believed.
-    pub(crate) fn view(&self, config: &Config, signatures: &Signatures) -> Option<DeviceView> {
+    pub(crate) fn view(&self, config: &Config, knowledge: &Knowledge) -> Option<DeviceView> {
         let newest = self.reorder.newest()?;
-        let ranges = match &self.stage {
-            Stage::Learning { .. } => Vec::new(),
-            Stage::Watching(watching) => watching.scorer.shares(),
+        let parts = match &self.stage {
+            Stage::Learning(_) => Vec::new(),
+            Stage::Watching(watching) => watching.views.parts(),
         };
         let normal = |slot: usize| {
-            let share = ranges.iter().find(|share| share.slot == slot)?;
-            Some(NormalRange {
-                low: share.base - NORMAL_SPREADS * share.spread,
-                high: share.base + NORMAL_SPREADS * share.spread,
-            })
+            let part = parts.iter().find(|part| part.slot == slot)?;
+            Some(normal_range(part))
         };
         let signal = |(slot, name): (usize, &telemetry::SignalName)| SignalView {
             signal: name.clone(),
@@ -214,11 +244,22 @@ impl State {
         };
         Some(DeviceView {
             device: self.device.clone(),
-            condition: self.condition(config, signatures),
-            assessment: self.assessment(),
+            condition: self.condition(config, knowledge),
+            assessment: self.assessment(knowledge),
+            sensors: self.sensors(false),
             prognosis: self.prognosis(config),
             last_measured_at: time(newest),
             signals: self.signals.iter().enumerate().map(signal).collect(),
         })
+    }
+}
+
+/// Where a signal lies while all is well, told to a thousandth of its spread.
+fn normal_range(part: &Part) -> NormalRange {
+    let decimals = decimals_of(part.spread);
+    let reach = NORMAL_SPREADS * part.spread;
+    NormalRange {
+        low: round(part.normal - reach, decimals),
+        high: round(part.normal + reach, decimals),
     }
 }

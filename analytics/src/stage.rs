@@ -1,4 +1,4 @@
-//! The two stages of a device: learning its baseline, then watching it against the baseline.
+//! The two stages of a device: learning its normal, then watching it against that normal.
 
 use serde::{Deserialize, Serialize};
 use telemetry::{FailureMode, HealthIndex, SignalName};
@@ -7,125 +7,187 @@ use crate::{
     Config,
     detection::{
         alarm::{Alarm, State as AlarmState},
-        baseline::Baseline,
-        learning::Learning,
-        scorer::{SMOOTHING, Scorer},
-        signature::Signatures,
+        learned::Learned,
+        sensor::SensorWatch,
     },
     health,
+    knowledge::Knowledge,
     prognosis::Prognoser,
+    views::Views,
 };
 
 /// Learning, then watching.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Stage {
-    Learning {
-        learning: Learning,
-        /// Per slot: smoothed value and number of values in it.
-        smooth: Vec<(f64, u32)>,
-    },
+    Learning(Learned),
     Watching(Box<Watching>),
 }
 
-/// A device with a baseline.
+/// A device with a normal to compare with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watching {
-    pub(crate) scorer: Scorer,
+    pub(crate) views: Views,
+    /// Rows the normal was learned from, the first and the last of them.
+    pub(crate) learned: (u32, i64, i64),
+    pub(crate) sensors: SensorWatch,
+    /// The fused score of the last sample; 1 is the alarm limit.
+    pub(crate) score: f64,
     pub(crate) alarm: Alarm,
     pub(crate) prognoser: Prognoser,
-    /// Sum of the deviations over the rows of the on-delay.
-    pub(crate) sum: Vec<f64>,
-    pub(crate) summed: u32,
+    /// Deviations of the last sample by slot, in healthy spreads.
+    z: Vec<f64>,
+    /// Their sum over the rows of the on-delay.
+    sum: Vec<f64>,
+    summed: u32,
     /// The failure mode of the standing alarm: decided when it rose, kept until it ends, so
     /// that a case does not change its name.
     pub(crate) mode: Option<(FailureMode, f64)>,
 }
 
+/// One sample on its way through the chain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) at: i64,
+    /// The slots that have a value, and those that got it in this sample, one bit each.
+    pub(crate) live: u64,
+    pub(crate) fresh: u64,
+}
+
+/// What a sample changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Change {
+    /// It had enough values for a verdict.
+    pub(crate) is_scored: bool,
+    /// The state of the machine changed.
+    pub(crate) state: bool,
+    /// A verdict about a sensor changed.
+    pub(crate) sensors: bool,
+}
+
 impl Watching {
-    /// Scores a sample. None when it holds too little; else whether the state changed.
+    /// Starts to watch against what was learned; none when nothing could be learned.
+    pub(crate) fn start(
+        learned: &Learned,
+        names: &[SignalName],
+        knowledge: &Knowledge,
+    ) -> Option<Self> {
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        // By name: the order in which signals happened to arrive must not change a rounding.
+        order.sort_by(|a, b| names[*a].cmp(&names[*b]));
+        let model = knowledge.model();
+        let (from, to) = learned.span();
+        Some(Self {
+            views: Views::fit(learned, &order, model)?,
+            learned: (learned.rows(), from, to),
+            sensors: SensorWatch::fit(learned, names, model),
+            score: 0.0,
+            alarm: Alarm::normal(to),
+            prognoser: Prognoser::new(to),
+            z: vec![0.0; names.len()],
+            sum: vec![0.0; names.len()],
+            summed: 0,
+            mode: None,
+        })
+    }
+
+    /// Takes a sample: the sensors first, then the machine as far as they can be believed.
     pub(crate) fn sample(
         &mut self,
         config: &Config,
-        signatures: &Signatures,
-        at: i64,
+        knowledge: &Knowledge,
+        look: Look,
         value: impl Fn(usize) -> f64,
-    ) -> Option<bool> {
-        let score = self.scorer.score(value)?.score;
-        let changed = self.alarm.next(at, score, config);
+    ) -> Change {
+        let at = look.at;
+        let has = |bits: u64, slot: usize| bits >> slot & 1 == 1;
+        let fresh = |slot: usize| {
+            if has(look.fresh, slot) {
+                value(slot)
+            } else {
+                f64::NAN
+            }
+        };
+        let operating = telemetry::OperatingState::Unknown;
+        let mut change = Change {
+            sensors: self.sensors.update(at, operating, fresh),
+            ..Change::default()
+        };
+        let believed = look.live & !self.sensors.suspects();
+        let believed = |slot: usize| {
+            if has(believed, slot) {
+                value(slot)
+            } else {
+                f64::NAN
+            }
+        };
+        let Some(score) = self.views.score(at, believed) else {
+            return change;
+        };
+        self.score = score;
+        change.is_scored = true;
+        change.state = self.judge(config, knowledge, at);
+        change
+    }
+
+    /// From the score to the state, the failure mode, the health and the prognosis. True when
+    /// the state changed.
+    fn judge(&mut self, config: &Config, knowledge: &Knowledge, at: i64) -> bool {
+        let Self { views, z, .. } = self;
+        z.fill(0.0);
+        views.each_deviation(|slot, deviation| z[slot] = deviation);
+        let changed = self.alarm.next(at, self.score, views.is_held(), config);
         let rows_over = self.alarm.rows_over();
-        let rising = changed && self.alarm.state == AlarmState::Alarm;
-        if rows_over <= 1 && !rising {
+        let is_rising = changed && self.alarm.state == AlarmState::Alarm;
+        if rows_over <= 1 && !is_rising {
             self.sum.fill(0.0);
             self.summed = 0;
         }
-        if rows_over > 0 || rising {
-            for (sum, z) in self.sum.iter_mut().zip(self.scorer.deviations()) {
+        if rows_over > 0 || is_rising {
+            for (sum, z) in self.sum.iter_mut().zip(&self.z) {
                 *sum += z;
             }
             self.summed += 1;
         }
-        if rising {
+        if is_rising {
             let rows = f64::from(self.summed.max(1));
-            self.mode = Some(signatures.classify(self.sum.iter().map(|sum| sum / rows)));
+            let mean = self.sum.iter().map(|sum| sum / rows);
+            self.mode = Some(knowledge.signatures().classify(mean));
         } else if self.alarm.state != AlarmState::Alarm {
             self.mode = None;
         }
         let health = self.health().get();
         self.prognoser.observe(at, health, config.health_limit);
-        Some(changed)
+        changed
+    }
+
+    /// Time starts over: what hangs on the old time is forgotten, the normal stays.
+    pub(crate) fn restart_time(&mut self, newest: i64) {
+        self.prognoser = Prognoser::new(newest);
+        self.alarm = Alarm::normal(newest);
+        self.mode = None;
+        self.sensors.forgive();
+    }
+
+    /// Deviations of the last sample by slot, in healthy spreads.
+    pub(crate) fn deviations(&self) -> &[f64] {
+        &self.z
     }
 
     /// The health index as of the last sample.
     pub(crate) fn health(&self) -> HealthIndex {
-        let is_alarm = self.alarm.state == AlarmState::Alarm;
-        health::index(self.scorer.last.score, is_alarm)
+        self.health_of(self.score)
     }
-}
 
-/// Smooths a sample in and keeps it. True when there are enough.
-pub(crate) fn learn(
-    learning: &mut Learning,
-    smooth: &mut [(f64, u32)],
-    at: i64,
-    value: impl Fn(usize) -> f64,
-) -> bool {
-    for (slot, (smoothed, count)) in smooth.iter_mut().enumerate() {
-        let x = value(slot);
-        if x.is_nan() {
-            continue;
-        }
-        *count = count.saturating_add(1);
-        // A mean at first, so that the first value alone does not set the level.
-        *smoothed += (1.0 / f64::from(*count)).max(SMOOTHING) * (x - *smoothed);
+    /// The health index of a score while the present state stands.
+    pub(crate) fn health_of(&self, score: f64) -> HealthIndex {
+        health::index(score, self.alarm.state == AlarmState::Alarm)
     }
-    learning.push(at, |slot| seen(&smooth[slot], value(slot)))
-}
 
-fn seen(smooth: &(f64, u32), value: f64) -> f64 {
-    if value.is_nan() { f64::NAN } else { smooth.0 }
-}
-
-/// The stage after learning: watching, or learning again when nothing could be learned.
-pub(crate) fn finish(learning: &Learning, smooth: &[(f64, u32)], names: &[SignalName]) -> Stage {
-    let (columns, at) = (learning.columns(), learning.to);
-    let span = (learning.rows, learning.from, learning.to);
-    let Some(baseline) = Baseline::fit(columns, names, span) else {
-        return Stage::Learning {
-            learning: Learning::new(learning.needed, columns.len()),
-            smooth: smooth.to_vec(),
-        };
-    };
-    let signals = baseline.signals.len();
-    let level = |slot: usize| match smooth[slot] {
-        (_, 0) => f64::NAN,
-        (smoothed, _) => smoothed,
-    };
-    Stage::Watching(Box::new(Watching {
-        scorer: Scorer::new(baseline, level),
-        alarm: Alarm::normal(at),
-        prognoser: Prognoser::new(at),
-        sum: vec![0.0; signals],
-        summed: 0,
-        mode: None,
-    }))
+    /// Whether a state that came from outside can be worked with.
+    pub(crate) fn is_consistent(&self, slots: usize) -> bool {
+        self.views.is_consistent(slots)
+            && self.sensors.is_consistent(slots)
+            && self.z.len() == slots
+            && self.sum.len() == slots
+    }
 }

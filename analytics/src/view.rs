@@ -1,7 +1,7 @@
 //! What is known about an asset right now, for people who look rather than wait for findings.
 
 use telemetry::{
-    Assessment, AssetId, Condition, DeviceId, PrognosisOutcome, SignalName, Timestamp,
+    Assessment, AssetId, Condition, DeviceId, PrognosisOutcome, SensorReport, SignalName, Timestamp,
 };
 
 /// An asset as analytics sees it now.
@@ -20,6 +20,8 @@ pub struct DeviceView {
     pub device: DeviceId,
     /// Its condition as of its last row, also while learning.
     pub condition: Condition,
+    /// The sensors that cannot be believed; none when all are good, or while learning.
+    pub sensors: Option<SensorReport>,
     /// The health of the asset as this device tells it; none while learning.
     pub assessment: Option<Assessment>,
     /// The last prognosis, or why there is none; none while learning.

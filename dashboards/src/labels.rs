@@ -1,7 +1,9 @@
 //! What people read instead of ids: names of signals, units and failure modes.
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetModel, FailureMode, SignalName, Unit};
+use telemetry::{
+    AssetModel, ComponentId, ConditionState, Evidence, FailureMode, SignalName, Timestamp, Unit,
+};
 use utoipa::ToSchema;
 
 /// A text in both languages of the product.
@@ -39,7 +41,7 @@ pub fn unit(model: Option<&AssetModel>, signal: &SignalName) -> Option<Unit> {
 pub fn signal_label(model: Option<&AssetModel>, signal: &SignalName) -> Text {
     spec(model, signal).map_or_else(
         || {
-            let words = readable(signal.as_str());
+            let words = signal.words();
             Text::new(words.clone(), words)
         },
         |spec| Text::new(&spec.label_en, &spec.label_zh),
@@ -54,20 +56,13 @@ fn spec<'a>(
     signals.iter().find(|spec| spec.name == *signal)
 }
 
-/// `bearing_temperature_c` as people write it, `Bearing temperature`. A name that is written
-/// for people already (with spaces or capitals) stays.
-fn readable(name: &str) -> String {
-    if name.contains(' ') || name.chars().any(char::is_uppercase) {
-        return name.to_owned();
-    }
-    let stem = Unit::from_signal_name(name)
-        .and_then(|unit| name.strip_suffix(unit.name_suffix()))
-        .unwrap_or(name);
-    let words = stem.replace('_', " ");
-    let mut chars = words.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + chars.as_str()
-    })
+/// The name of a component: the asset model's, else its id.
+pub fn component_name(model: Option<&AssetModel>, id: &ComponentId) -> Text {
+    let known = model.and_then(|model| model.components.iter().find(|one| one.id == *id));
+    known.map_or_else(
+        || Text::new(id.as_str(), id.as_str()),
+        |known| Text::new(&known.name_en, &known.name_zh),
+    )
 }
 
 /// The name of a failure mode: the asset model's; none for one that nobody has named.
@@ -75,11 +70,25 @@ pub fn failure_mode_name(model: Option<&AssetModel>, mode: &FailureMode) -> Opti
     if mode.as_str() == FailureMode::UNCLASSIFIED {
         return Some(Text::new("Unusual behaviour", "异常状态"));
     }
+    if mode.as_str() == FailureMode::SENSOR_FAULT {
+        return Some(Text::new("Sensor fault", "传感器故障"));
+    }
     let modes = &model?.failure_modes;
     modes
         .iter()
         .find(|known| known.mode == *mode)
         .map(|known| Text::new(&known.name_en, &known.name_zh))
+}
+
+/// A verdict in words: which signals, how far from which normal, since when.
+pub fn explanation(
+    state: ConditionState,
+    since: Timestamp,
+    evidence: Option<&Evidence>,
+    model: Option<&AssetModel>,
+) -> Text {
+    let told = analytics::explain(state, since, evidence, model);
+    Text::new(told.en, told.zh)
 }
 
 #[cfg(test)]

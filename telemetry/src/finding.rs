@@ -173,7 +173,7 @@ pub struct ComponentHealth {
     pub component: ComponentId,
     /// Its health index.
     pub health: HealthIndex,
-    /// How much of its loss the asset's index takes over, above 0 to 1.
+    /// How much it counts against the other components; the weights of an asset add up to 1.
     pub weight: f64,
 }
 

@@ -9,6 +9,8 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Unit;
+
 /// The longest id in bytes; long enough for a serial number with a prefix, short enough to index.
 const MAX_ID_BYTES: usize = 64;
 
@@ -177,6 +179,25 @@ impl FailureMode {
     /// A sensor that cannot be believed.
     pub fn sensor_fault() -> Self {
         Self(Self::SENSOR_FAULT.into())
+    }
+}
+
+impl SignalName {
+    /// `bearing_temperature_c` as people write it, `Bearing temperature`. A name that is
+    /// written for people already (with spaces or capitals) stays.
+    pub fn words(&self) -> String {
+        let name = self.as_str();
+        if name.contains(' ') || name.chars().any(char::is_uppercase) {
+            return name.to_owned();
+        }
+        let stem = Unit::from_signal_name(name)
+            .and_then(|unit| name.strip_suffix(unit.name_suffix()))
+            .unwrap_or(name);
+        let words = stem.replace('_', " ");
+        let mut chars = words.chars();
+        chars.next().map_or_else(String::new, |first| {
+            first.to_uppercase().collect::<String>() + chars.as_str()
+        })
     }
 }
 

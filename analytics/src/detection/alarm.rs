@@ -3,7 +3,7 @@
 //! | state | score | next |
 //! |---|---|---|
 //! | normal | ≥ 1 | watch |
-//! | watch | ≥ 1, `on_delay_rows` rows in a row | alarm, since the first of them |
+//! | watch | ≥ 1, `on_delay_rows` rows in a row (one, if the score holds itself) | alarm, since the first of them |
 //! | watch | < `off` | normal |
 //! | alarm | < `off`, `off_delay_rows` rows in a row | normal, since the first of them |
 
@@ -52,9 +52,11 @@ impl Alarm {
         }
     }
 
-    /// Takes the score of the next row. True when the state changed.
-    pub(crate) fn next(&mut self, at: i64, score: f64, config: &Config) -> bool {
+    /// Takes the score of the next row; one that `is_held` by itself needs no on-delay. True
+    /// when the state changed.
+    pub(crate) fn next(&mut self, at: i64, score: f64, is_held: bool, config: &Config) -> bool {
         let before = self.state;
+        let on_delay_rows = if is_held { 1 } else { config.on_delay_rows };
         match before {
             State::Normal if score >= ON => {
                 (self.state, self.since, self.run) = (State::Watch, at, 0);
@@ -66,7 +68,7 @@ impl Alarm {
             State::Alarm if score < config.off => self.count(at),
             State::Watch | State::Alarm => self.run = 0,
         }
-        if self.state == State::Watch && self.run >= config.on_delay_rows {
+        if self.state == State::Watch && self.run >= on_delay_rows {
             (self.state, self.since, self.run) = (State::Alarm, self.run_from, 0);
         } else if self.state == State::Alarm && self.run >= config.off_delay_rows {
             *self = Self::normal(self.run_from);
@@ -100,7 +102,7 @@ mod tests {
     fn run(scores: &[f64]) -> (String, Vec<i64>) {
         let mut alarm = Alarm::normal(0);
         let step = |(at, score): (usize, &f64)| {
-            alarm.next(at as i64, *score, &config());
+            alarm.next(at as i64, *score, false, &config());
             let letter = match alarm.state {
                 State::Normal => 'n',
                 State::Watch => 'w',

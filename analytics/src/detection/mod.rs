@@ -1,20 +1,15 @@
 //! State detection (SD): is what a device measures normal?
 //!
-//! Principal component monitoring (Hotelling's T² in the principal subspace, Q in the
-//! residual) on smoothed, drift-scaled deviations from a baseline:
-//!
-//! 1. *Smooth*: e ← e + 0.1 (x − e), one step a sample. One row moves e by at most
-//!    [`scorer::MAX_STEP`] spreads, so a spike passes and a jump is followed within rows.
-//! 2. *Learn* ([`learning`], [`baseline`]): per signal the centre (median) and the healthy
-//!    spread s, widened for signals that wander; PCA on the correlations.
-//! 3. *Score* ([`scorer`]): z = (e − b)/s; `score = √(T²/limit + Q/limit)`, the
-//!    combined index of Yue & Qin (2001); 1 is the alarm limit. The limits are the textbook ones for
-//!    99 % ([`limits`]) widened by [`baseline::LIMIT_WIDENING`].
-//! 4. *Follow*: b creeps after slow drift, stops at a clear fault, and never leaves the
-//!    learned centre by more than [`scorer::MAX_DRIFT`] spreads, so that a fault which grows
-//!    slower than the baseline can creep is still found.
+//! 1. *Sensors first* ([`sensor`]): a signal whose sensor cannot be believed takes no part in
+//!    what follows, neither in verdicts nor in learning.
+//! 2. *Learn* ([`learned`]): a healthy stretch in bounded memory, to which every detector is
+//!    fitted by one trait ([`detector`]).
+//! 3. *Score*: one number a sample, 1 is the alarm limit. Which detectors run is decided by
+//!    the asset model; without one several signals are watched by level and innovation in
+//!    agreement ([`agreement`]) and a single one by tail-calibrated statistics ([`tail`]).
+//! 4. *Follow*: what drifts slowly is followed, what is clearly a fault is not.
 //! 5. *Decide* ([`alarm`]): on- and off-delay with hysteresis.
-//! 6. *Explain*: shares per signal ([`scorer`]) and the failure mode ([`signature`]).
+//! 6. *Explain*: shares per signal and the failure mode ([`signature`]).
 
 pub mod agreement;
 pub(crate) mod alarm;
@@ -28,7 +23,6 @@ pub mod detector;
 pub(crate) mod healthy;
 pub mod innovation;
 pub mod learned;
-pub(crate) mod learning;
 pub mod level;
 pub(crate) mod limits;
 pub mod pca;

@@ -18,8 +18,6 @@ const FOLLOW_FULL: f64 = 2.0;
 const FOLLOW_END: f64 = 8.0;
 /// Furthest that the baseline may creep from the learned centre, in spreads.
 pub(crate) const MAX_DRIFT: f64 = 4.0;
-/// Values beyond this are taken as this, so that squares of sums stay finite.
-pub(crate) const LARGEST: f64 = 1e100;
 
 /// A signal while it is scored.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -254,7 +252,7 @@ mod tests {
         spiked.score(|_| 5.0);
         let worst = (0..50)
             .filter_map(|row| {
-                let spike = if row == 0 { LARGEST } else { 5.0 };
+                let spike = if row == 0 { 1e100 } else { 5.0 };
                 spiked.score(|slot| if slot == 0 { spike } else { 5.0 })
             })
             .map(|score| score.score)

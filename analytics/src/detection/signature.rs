@@ -25,8 +25,8 @@ struct Signature {
 }
 
 impl Signatures {
-    /// Prepares the signatures of a model for the signals of a baseline, in their order.
-    pub(crate) fn new(model: &AssetModel, signals: &[&SignalName]) -> Self {
+    /// Prepares the signatures of a model for the signals of a device, in their order.
+    pub(crate) fn new(model: &AssetModel, signals: &[SignalName]) -> Self {
         let prepare = |mode: &telemetry::FailureModeSignature| {
             let terms = &mode.signature;
             let length = terms
@@ -37,8 +37,8 @@ impl Signatures {
             if length <= 0.0 || !length.is_finite() {
                 return None;
             }
-            let weight = |signal: &&SignalName| {
-                let term = terms.iter().find(|term| term.signal == **signal);
+            let weight = |signal: &SignalName| {
+                let term = terms.iter().find(|term| term.signal == *signal);
                 term.map_or(0.0, |term| term.weight / length)
             };
             Some(Signature {
@@ -47,6 +47,22 @@ impl Signatures {
             })
         };
         Self(model.failure_modes.iter().filter_map(prepare).collect())
+    }
+
+    /// Every mode with the cosine of its signature, 0 for one that points away.
+    pub(crate) fn fits(&self, deviations: &[f64]) -> Vec<(&FailureMode, f64)> {
+        let clipped = deviations.iter().map(|z| z.clamp(-CLIP, CLIP));
+        let length = clipped.clone().map(|z| z * z).sum::<f64>().sqrt();
+        let fit = |signature: &Signature| {
+            let parts = clipped.clone().zip(&signature.weights);
+            let dot: f64 = parts.map(|(z, w)| z * w).sum();
+            if length > 0.0 {
+                (dot / length).clamp(0.0, 1.0)
+            } else {
+                0.0
+            }
+        };
+        self.0.iter().map(|one| (&one.mode, fit(one))).collect()
     }
 
     /// The mode that fits best with its cosine, or unclassified with 0.
@@ -94,7 +110,7 @@ mod tests {
     #[test]
     fn the_closest_signature_names_the_mode() {
         let names = ["pressure", "temperature", "vibration"].map(|n| SignalName::new(n).unwrap());
-        let signatures = Signatures::new(&model(), &names.each_ref());
+        let signatures = Signatures::new(&model(), &names);
         for (z, mode, fit) in [
             ([0.0, 3.0, 4.0], "bearing-wear", 1.0),
             ([-5.0, 0.0, 5.0], "cavitation", 1.0),
@@ -112,7 +128,7 @@ mod tests {
     #[test]
     fn a_signature_whose_signals_are_not_measured_fits_less() {
         let names = ["vibration", "flow"].map(|n| SignalName::new(n).unwrap());
-        let signatures = Signatures::new(&model(), &names.each_ref());
+        let signatures = Signatures::new(&model(), &names);
         let (mode, fit) = signatures.classify([5.0, 0.0].into_iter());
         assert_eq!(mode.as_str(), "bearing-wear");
         assert!((fit - 0.8).abs() < 1e-12);

@@ -84,6 +84,8 @@ pub(crate) struct Sample {
     pub(crate) at: i64,
     /// The signals that have a value, one bit each.
     pub(crate) live: u64,
+    /// The signals that were measured in this frame, one bit each; the others are held.
+    pub(crate) fresh: u64,
 }
 
 impl Framer {
@@ -183,8 +185,11 @@ impl Framer {
                 live |= u64::from(self.is_held(slot)) << index;
             }
         }
-        self.fresh = 0;
-        Sample { at: self.to, live }
+        Sample {
+            at: self.to,
+            live,
+            fresh: std::mem::take(&mut self.fresh),
+        }
     }
 
     fn is_held(&self, slot: &Slot) -> bool {

@@ -1,9 +1,13 @@
 //! `/assets`: what is maintained and how it is.
 
+pub mod reasons;
+
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::{AssetQuery, Name};
-use telemetry::{AssetId, AssetModelId, DeviceId, Evidence, SignalName, SiteId, Timestamp, Unit};
+use telemetry::{
+    AssetId, AssetModelId, DeviceId, Evidence, OperatingState, SignalName, SiteId, Timestamp, Unit,
+};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -147,6 +151,15 @@ pub struct AssetDetail {
     /// What the present verdict rests on; null while learning.
     #[schema(value_type = Option<schema::Evidence>)]
     pub evidence: Option<Evidence>,
+    /// The present verdict in words and numbers; null before the first reading.
+    pub explanation: Option<Text>,
+    /// What the machine is doing; null before the first reading.
+    #[schema(value_type = Option<schema::OperatingState>)]
+    pub operating: Option<OperatingState>,
+    /// The health of each component of the model, as the unhealthiest device tells it.
+    pub components: Vec<reasons::ComponentView>,
+    /// Signals whose sensors cannot be believed; empty when all are good.
+    pub sensors: Vec<reasons::SensorView>,
 }
 
 /// One signal of an asset.
@@ -208,6 +221,10 @@ async fn detail(api: &Shared, id: &AssetId) -> Result<AssetDetail, Problem> {
         summary: summary::summary(facts),
         signals: signals(api, facts),
         evidence: summary::evidence(facts),
+        explanation: reasons::explanation(facts),
+        operating: summary::condition(facts).map(|condition| condition.operating),
+        components: reasons::components(facts),
+        sensors: reasons::sensors(facts),
     }))
 }
 

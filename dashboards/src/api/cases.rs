@@ -5,7 +5,8 @@ use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use service::Asset;
 use telemetry::{
-    AssetId, CaseId, DeviceId, Evidence, FailureMode, Outcome, Severity, Timestamp, WorkOrderId,
+    AssetId, AssetModel, CaseId, ConditionState, DeviceId, Evidence, FailureMode, Outcome,
+    Severity, Timestamp, WorkOrderId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -78,6 +79,8 @@ pub struct CaseView {
     /// What the case rests on, frozen at opening.
     #[schema(value_type = schema::Evidence)]
     pub evidence: Evidence,
+    /// The reason in words and numbers, made from the evidence.
+    pub explanation: Text,
     /// The latest forecast, when one can be made.
     pub prognosis: Option<PrognosisView>,
     /// The work order raised for it.
@@ -127,6 +130,7 @@ impl From<CaseEvent> for CaseEventView {
 fn view(api: &Shared, case: Case, asset: Option<&Asset>) -> CaseView {
     let model = asset.and_then(|asset| api.parts.model(&asset.model));
     CaseView {
+        explanation: explanation(&case, model),
         asset_name: asset.map_or_else(
             || case.asset.to_string(),
             |asset| asset.name.as_str().to_owned(),
@@ -149,6 +153,12 @@ fn view(api: &Shared, case: Case, asset: Option<&Asset>) -> CaseView {
         work_order: case.work_order,
         outcome: case.outcome,
     }
+}
+
+/// Why the case was opened, in words.
+fn explanation(case: &Case, model: Option<&AssetModel>) -> Text {
+    let evidence = Some(&case.evidence);
+    labels::explanation(ConditionState::Alarm, case.opened_at, evidence, model)
 }
 
 /// A case with the names that the ledger and the asset model give it.

@@ -1,10 +1,11 @@
-//! `/conditions`, `/assessments`, `/prognoses`: what analytics has said, as it said it.
+//! `/conditions`, `/assessments`, `/prognoses`, `/sensor-reports`: what analytics has said, as it said it.
 
 use axum::{extract::State, response::Response};
 use historian::{FindingKind, FindingQuery};
 use serde::Deserialize;
 use telemetry::{
-    Assessment, AssetId, Condition, DeviceId, Finding, PrognosisOutcome, Timestamp, Zone,
+    Assessment, AssetId, Condition, DeviceId, Finding, PrognosisOutcome, SensorReport, Timestamp,
+    Zone,
 };
 use utoipa::IntoParams;
 
@@ -108,6 +109,22 @@ pub(crate) async fn prognoses(
     .await
 }
 
+/// List what was said about sensors by event time: a report names every signal of a device
+/// that could not be believed, and those that had just become good again.
+#[utoipa::path(get, path = "/sensor-reports", tag = "findings", params(FindingFilter, PageParams),
+    responses((status = 200, description = "A page of sensor reports", content(
+        (Page<schema::SensorReport> = "application/json"), (String = "text/csv")))))]
+pub(crate) async fn sensor_reports(
+    State(api): State<Shared>,
+    list: Listing<FindingFilter>,
+) -> Result<Response, Problem> {
+    answer(&api, list, FindingKind::Sensor, |finding| match finding {
+        Finding::Sensor(report) => Some(report),
+        _ => None,
+    })
+    .await
+}
+
 async fn answer<T: Listed>(
     api: &Shared,
     list: Listing<FindingFilter>,
@@ -187,6 +204,25 @@ impl Listed for Assessment {
             Cell::plain(self.health.get()),
             Cell::plain(zone_word(self.zone)),
             Cell::plain(self.score),
+        ]
+    }
+}
+
+impl Listed for SensorReport {
+    const NAME: &'static str = "sensor-reports";
+    const COLUMNS: &'static [&'static str] = &["asset", "device", "at", "verdicts"];
+
+    fn row(self) -> Vec<Cell> {
+        let word = |verdict: &telemetry::SensorVerdict| {
+            let fault = verdict.fault.map_or("", |fault| fault.as_str());
+            format!("{} {} {fault}", verdict.signal, verdict.state.as_str())
+        };
+        let verdicts: Vec<String> = self.verdicts.iter().map(word).collect();
+        vec![
+            Cell::text(self.asset.to_string()),
+            Cell::text(self.device.to_string()),
+            Cell::plain(self.at),
+            Cell::text(verdicts.join("; ")),
         ]
     }
 }

@@ -263,7 +263,7 @@ pub struct ComponentHealth {
     component: String,
     /// Its health index, 0 to 100.
     health: f64,
-    /// How much of its loss the asset's index takes over, above 0 to 1.
+    /// How much it counts against the other components; the weights of an asset add up to 1.
     weight: f64,
 }
 

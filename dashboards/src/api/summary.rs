@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use alerting::{Case, CaseQuery, StatusFilter};
+use analytics::DeviceView;
 use serde::Serialize;
 use service::{Asset, WorkOrder, WorkOrderQuery, WorkOrderStatus};
 use telemetry::{
-    AssetId, AssetModel, CaseId, ConditionState, DeviceId, Evidence, FailureMode, Prognosis,
-    PrognosisOutcome, Severity, Timestamp, WorkOrderId,
+    AssetId, AssetModel, CaseId, Condition, ConditionState, DeviceId, Evidence, FailureMode,
+    Prognosis, PrognosisOutcome, Severity, Timestamp, WorkOrderId,
 };
 use utoipa::ToSchema;
 
@@ -351,10 +352,20 @@ pub fn asset_state(facts: &Facts<'_>) -> AssetState {
     state::merge(&words)
 }
 
+/// The verdict that the summary shows.
+pub fn condition<'a>(facts: &Facts<'a>) -> Option<&'a Condition> {
+    let views = views(facts);
+    state::worst_condition(views.into_iter().map(|view| &view.condition))
+}
+
 /// The evidence of the verdict that the summary shows.
 pub fn evidence(facts: &Facts<'_>) -> Option<Evidence> {
-    let conditions = lives(facts).filter_map(|live| live.view.as_ref().map(|view| &view.condition));
-    state::worst_condition(conditions).and_then(|worst| worst.evidence.clone())
+    condition(facts).and_then(|worst| worst.evidence.clone())
+}
+
+/// What analytics says of each device of the asset that has spoken.
+pub fn views<'a>(facts: &Facts<'a>) -> Vec<&'a DeviceView> {
+    lives(facts).filter_map(|live| live.view.as_ref()).collect()
 }
 
 /// Only devices the ledger gives to this asset speak for it: one that was moved away no longer does.

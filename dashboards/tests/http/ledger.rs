@@ -182,6 +182,7 @@ fn view(name: &str) -> AssetView {
         asset: asset(name),
         devices: vec![DeviceView {
             device: device(name),
+            sensors: None,
             assessment: Some(Assessment {
                 asset: asset(name),
                 device: device(name),

@@ -1,4 +1,5 @@
-//! Health assessment (HA): the health index of a score.
+//! Health assessment (HA): the health index of a score, and of each component ([`components`]);
+//! what it rests on in words ([`explanation`]).
 //!
 //! ```text
 //! health = 100 / (1 + (score / 2)^1.25)
@@ -15,6 +16,9 @@
 //!
 //! While an alarm stands the index is at most [`ALARM_CEILING`], just below the healthy zone:
 //! the delay that ends an alarm must not show a healthy machine with an alarm.
+
+pub(crate) mod components;
+pub(crate) mod explanation;
 
 use telemetry::HealthIndex;
 
