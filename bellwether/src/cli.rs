@@ -15,6 +15,7 @@ use crate::{
     bench::args::{BenchHistorianArgs, BenchQueryArgs},
     broker_url::BrokerUrl,
     config::{Override, parse_duration},
+    evaluate::EvaluateArgs,
     export::ExportArgs,
     import::ImportArgs,
     remote::{dead_letters::DeadLetterVerb, devices::DeviceVerb, onboard::OnboardArgs},
@@ -48,6 +49,8 @@ pub(crate) enum Verb {
     Import(ImportArgs),
     /// Export readings as CSV, line protocol or Parquet, also while the program runs.
     Export(ExportArgs),
+    /// Run the detectors over recordings with known faults, and print what they reach.
+    Evaluate(EvaluateArgs),
     /// Enter devices, list them, and say who may publish in their name.
     #[command(subcommand)]
     Device(DeviceVerb),

@@ -10,6 +10,7 @@ mod broker_url;
 mod cli;
 mod config;
 mod demo;
+mod evaluate;
 mod export;
 mod import;
 mod logs;

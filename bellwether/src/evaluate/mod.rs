@@ -1,0 +1,152 @@
+//! `bellwether evaluate`: the detectors of the product against recordings with known faults.
+//!
+//! Each suite has one fixed configuration that a user could have chosen without the labels;
+//! nothing is tuned on what is evaluated here. Beside every figure stands what a trivial
+//! detector reaches, and beside every hit rate the false alarms it costs.
+
+mod args;
+mod bearings;
+mod detect;
+mod nab;
+mod nab_rules;
+mod skab;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+pub(crate) use args::EvaluateArgs;
+use args::Suite;
+
+use crate::verbs::print_json;
+
+/// The figures of a suite.
+#[derive(Debug, Serialize)]
+#[serde(tag = "suite", rename_all = "lowercase")]
+enum Figures {
+    Skab(skab::Figures),
+    Nab(nab::Figures),
+    Femto(bearings::Figures),
+    Ims(bearings::Figures),
+}
+
+/// Evaluates a suite and prints its figures.
+pub(crate) async fn run(args: EvaluateArgs) -> Result<()> {
+    let is_json = args.json;
+    let evaluated = tokio::task::spawn_blocking(move || evaluate(&args));
+    let figures = evaluated.await.context("the evaluation did not end")??;
+    if is_json {
+        return print_json(&figures);
+    }
+    print!("{}", text(&figures));
+    Ok(())
+}
+
+fn evaluate(args: &EvaluateArgs) -> Result<Figures> {
+    let data = folder(&args.data, args.suite);
+    let out = &args.out;
+    Ok(match args.suite {
+        Suite::Skab => Figures::Skab(skab::evaluate(&data, out)?),
+        Suite::Nab => Figures::Nab(nab::evaluate(&data, out)?),
+        Suite::Femto => Figures::Femto(bearings::femto(&data, out)?),
+        Suite::Ims => Figures::Ims(bearings::ims(&data, out)?),
+    })
+}
+
+/// The folder of a suite: the one given, or the one in it that has the suite's name.
+fn folder(data: &Path, suite: Suite) -> PathBuf {
+    let inner = data.join(suite.folder());
+    if inner.is_dir() {
+        inner
+    } else {
+        data.to_owned()
+    }
+}
+
+fn text(figures: &Figures) -> String {
+    match figures {
+        Figures::Skab(figures) => skab_text(figures),
+        Figures::Nab(figures) => nab_text(figures),
+        Figures::Femto(figures) | Figures::Ims(figures) => bearings_text(figures),
+    }
+}
+
+fn skab_text(figures: &skab::Figures) -> String {
+    let line = |what: &str, f: &skab::Flags| {
+        format!(
+            "{what:16}F1 {:.3}  FAR {:5.1} % (before the fault {:.1}, after {:.1})  MAR {:5.1} %\n",
+            f.f1, f.far, f.far_before, f.far_after, f.mar
+        )
+    };
+    let mut text = format!("{} recordings, rows 400 and later\n", figures.files);
+    text += &line("agreement", &figures.detector);
+    text += &line("T2 and Q", &figures.pca);
+    text += &line("always alarm", &figures.always_alarm);
+    let delay = figures
+        .median_delay_rows
+        .map_or("-".to_owned(), |rows| rows.to_string());
+    text += &format!(
+        "fault found in {} of {}, median delay {delay} rows\n",
+        figures.detected, figures.files
+    );
+    if let Some(far) = figures.free_far {
+        text += &format!(
+            "without a fault: alarm on {far:.2} % of the rows after 2,000 of commissioning\n"
+        );
+    }
+    text
+}
+
+fn nab_text(figures: &nab::Figures) -> String {
+    let line = |what: &str, profiles: &nab::Profiles| {
+        let each = profiles
+            .0
+            .iter()
+            .map(|(name, score)| format!("{name} {score:6.2}"));
+        format!("{what:18}{}\n", each.collect::<Vec<_>>().join("  "))
+    };
+    let mut text = format!(
+        "{} recordings, {} windows\n",
+        figures.files, figures.windows
+    );
+    text += &line("fixed threshold", &figures.fixed);
+    text += &line("best threshold", &figures.best_threshold);
+    text += &line("new extreme", &figures.new_extreme);
+    text += &format!(
+        "false alarms {:.1} per 10,000 rows\n",
+        figures.false_alarms_per_10000
+    );
+    text
+}
+
+fn bearings_text(figures: &bearings::Figures) -> String {
+    let minutes = |lead: Option<f64>| lead.map_or("-".to_owned(), |m| format!("{m:.0} min"));
+    let mut text = format!(
+        "{} of {} failures announced, {} with at most one alarm in the first third, median lead {}\n",
+        figures.detected,
+        figures.failed,
+        figures.within_budget,
+        minutes(figures.median_lead_minutes)
+    );
+    text += &format!(
+        "rise by half (trivial): {} announced, {} alarmed in the first third\n",
+        figures.trivial_detected, figures.trivial_early
+    );
+    for run in &figures.runs {
+        text += &format!(
+            "  {:22} {:8} {:5} records, {} alarms ({} in the first third), lead {}\n",
+            run.name,
+            if run.failed { "failed" } else { "control" },
+            run.records,
+            run.alarms,
+            run.false_alarms,
+            minutes(run.lead_minutes)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
