@@ -36,7 +36,7 @@ mod error;
 mod fleet;
 mod health;
 mod knowledge;
-mod manipulation;
+pub mod manipulation;
 mod monitor;
 mod names;
 mod news;

@@ -1,11 +1,13 @@
 //! Data manipulation (DM): from values as they arrive to samples in event time.
 //!
-//! Two steps, both in event time only, so that the same readings give the same samples
+//! Three steps, all in event time only, so that the same readings give the same samples
 //! whatever the network did to their order:
 //!
 //! 1. [`reorder`] holds rows back until everything that may still be older has arrived.
 //! 2. [`frame`] gathers consecutive rows into one multivariate sample, because a device may
 //!    publish each of its signals on a topic of its own.
+//! 3. [`operating`] tells what the machine is doing at a sample.
 
 pub(crate) mod frame;
+pub mod operating;
 pub(crate) mod reorder;

@@ -21,8 +21,8 @@
 //! - what other signals do too is the process, not a sensor;
 //! - a step or a drift needs a partner that would have to follow: declared in the asset
 //!   model, or seen to move along while learning. A signal without partners gets no such verdict;
-//! - a step or a drift that a failure mode of the model explains by itself (the cosine between
-//!   the mode's signature and this signal alone reaches [`normal::EXPLAINED`]) is the machine's;
+//! - a step or a drift in a direction in which a failure mode of the model moves the signal (its
+//!   part in the mode's signature reaches [`normal::EXPLAINED`]) is the machine's;
 //! - an end of the range that is reached step by step is a machine that really got there;
 //! - nothing is judged unless the machine is running, nor across a change of its state.
 //!

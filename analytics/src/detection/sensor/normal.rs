@@ -6,9 +6,9 @@ use telemetry::{AssetModel, SignalName};
 use super::track::{NOISE_WEIGHT, medians};
 use crate::detection::learned::Learned;
 
-/// The cosine from which a failure mode explains that one signal moves alone; the same that
-/// names a failure mode.
-pub(super) const EXPLAINED: f64 = 0.7;
+/// The part of a signal in the signature of a failure mode (the cosine of the angle between the
+/// two) from which the mode may be what moves it, even while its other signals hardly show.
+pub(super) const EXPLAINED: f64 = 0.3;
 /// Fewer differences than this say nothing about a sensor.
 const MIN_DIFFERENCES: usize = 50;
 /// A run is too long at so many halves of the longest one learned: 2.5 times.

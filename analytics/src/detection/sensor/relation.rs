@@ -2,12 +2,12 @@
 //!
 //! For each signal up to [`MOST`] partners are kept, with the straight line that led from the
 //! partner's level to its own while learning. Partners are declared in the asset model, or
-//! their levels were as good as one (|correlation| of [`REDUNDANT`] and more). A signal
+//! measure the same quantity and were as good as one (|correlation| of [`REDUNDANT`] and more). A signal
 //! drifts when it leaves *all* its lines and its partners agree: they keep the lines they
 //! have to third signals, or stay near their learned levels. Then the odd one out is the sensor.
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetModel, RelationSign, SignalName};
+use telemetry::{AssetModel, RelationSign, SignalName, Unit};
 
 use super::normal::Normal;
 use crate::detection::learned::Learned;
@@ -16,8 +16,9 @@ use crate::detection::learned::Learned;
 const MOST: usize = 2;
 /// Signals looked at for partners that nobody declared: every pair is looked at.
 const LOOKED_AT: usize = 16;
-/// Correlation of levels from which two signals measure the same, declared or not: 2 % of the
-/// variance are their own.
+/// Correlation of levels from which two signals of one quantity measure the same though nobody
+/// declared it: 4 % of the variance are their own. Two quantities may be as closely tied (flow and
+/// speed), but a fault of the machine unties them.
 const REDUNDANT: f64 = 0.98;
 /// Correlation from which a declared relation shows enough to judge by.
 const RELATED: f64 = 0.8;
@@ -85,7 +86,9 @@ impl Relations {
                 if as_declared || r.abs() >= FOLLOWS {
                     partners[slot] |= 1 << other;
                 }
-                if (as_declared && r.abs() >= RELATED) || r.abs() >= REDUNDANT {
+                if (as_declared && r.abs() >= RELATED)
+                    || (r.abs() >= REDUNDANT && same_quantity(&names[slot], &names[other]))
+                {
                     found.push((r.abs(), line));
                 }
             }
@@ -150,6 +153,12 @@ impl Relations {
             && self.partners.len() == slots
             && self.lines.iter().flatten().all(fits)
     }
+}
+
+/// Whether two names end in units of the same quantity.
+fn same_quantity(a: &SignalName, b: &SignalName) -> bool {
+    let quantity = |name: &SignalName| Unit::from_signal_name(name.as_str()).map(Unit::quantity);
+    quantity(a).is_some() && quantity(a) == quantity(b)
 }
 
 /// The sign of a declared relation between two signals: 1 rise together, -1 opposite.
