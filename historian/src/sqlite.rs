@@ -28,6 +28,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The log is cut back to this size after it grew, in bytes.
 const WAL_KEEP_BYTES: u64 = 64 << 20;
 
+/// A step that statements alone cannot do, in the transaction of the whole migration.
+pub(crate) type ByHand = fn(&Transaction<'_>) -> Result<(), HistorianError>;
+
 /// How a file is laid out and recognised.
 pub(crate) struct Layout {
     /// What the file is, in words.
@@ -36,8 +39,9 @@ pub(crate) struct Layout {
     pub(crate) application_id: i32,
     /// `PRAGMA user_version`.
     pub(crate) version: i32,
-    /// What brings a file of version 1, 2, … to the next one, in order.
-    pub(crate) migrations: &'static [&'static str],
+    /// What brings a file of version 1, 2, … to the next one, in order: statements, and what has to
+    /// be done by hand after them.
+    pub(crate) migrations: &'static [(&'static str, Option<ByHand>)],
     /// Whether freed pages can be given back to the system, a slice at a time.
     pub(crate) shrinks: bool,
     /// Bytes a page. Large blobs go through pages, so large pages mean fewer of them.
@@ -81,9 +85,12 @@ pub(crate) fn open_writer(path: &Path, layout: &Layout) -> Result<Connection, Hi
     } else if version < layout.version {
         // All steps and the new number are one transaction: a crash leaves the old file.
         tracing::info!(path = %path.display(), from = version, to = layout.version, "bringing a file to the present layout");
-        for step in layout.migrations.iter().skip(version as usize - 1) {
-            tx.execute_batch(step)
+        for (statements, by_hand) in layout.migrations.iter().skip(version as usize - 1) {
+            tx.execute_batch(statements)
                 .during("bring a file to the present layout")?;
+            if let Some(by_hand) = by_hand {
+                by_hand(&tx)?;
+            }
         }
         tx.pragma_update(None, "user_version", layout.version)
             .during("mark a file")?;
@@ -140,15 +147,24 @@ pub(crate) fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Hist
         .during("begin a transaction")
 }
 
-/// Gives free pages at the end of a file back to the system, at most `pages` of them, once a
-/// quarter of the file is free; what is less is soon filled again. Files made before this was
-/// switched on keep their size.
+/// Gives free pages back to the system, at most `pages` of them, once a quarter of the file is
+/// free; what is less is soon filled again. Files made before this was switched on keep their size.
 pub(crate) fn give_back(connection: &Connection, pages: i64) -> Result<(), HistorianError> {
+    give_back_from(connection, pages, 4)
+}
+
+/// The same at the end of a program: nothing will fill them.
+pub(crate) fn give_all_back(connection: &Connection, pages: i64) -> Result<(), HistorianError> {
+    give_back_from(connection, pages, i64::MAX)
+}
+
+/// Once one of `share` pages is free.
+fn give_back_from(connection: &Connection, pages: i64, share: i64) -> Result<(), HistorianError> {
     const ACTION: &str = "give free pages back";
     let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let all = read("page_count").during(ACTION)?;
     let free = read("freelist_count").during(ACTION)?;
-    if free * 4 < all {
+    if free == 0 || free.saturating_mul(share) < all {
         return Ok(());
     }
     let sql = format!("PRAGMA incremental_vacuum({})", pages.min(free));
@@ -257,8 +273,8 @@ mod tests {
         page_bytes: 8192,
         checkpoint_bytes: 1 << 20,
         migrations: &[
-            "CREATE TABLE u (x INTEGER)",
-            "ALTER TABLE u ADD COLUMN y INTEGER",
+            ("CREATE TABLE u (x INTEGER)", None),
+            ("ALTER TABLE u ADD COLUMN y INTEGER", None),
         ],
         shrinks: false,
         schema: "CREATE TABLE t (x INTEGER)",

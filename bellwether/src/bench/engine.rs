@@ -189,6 +189,24 @@ impl Engine {
         Ok(self.status().await?.connections)
     }
 
+    /// Waits until historian and analytics have applied everything.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub(super) async fn caught_up(&self) -> Result<()> {
+        let from = Instant::now();
+        while self.status().await?.journal.behind() > 0 {
+            if from.elapsed() > CATCH_UP {
+                bail!(
+                    "historian and analytics did not catch up within {} s",
+                    CATCH_UP.as_secs()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     /// Waits until historian and analytics have applied everything, and checks that every
     /// reading the generator has an acknowledgement for is stored: `readings` since the start.
     ///

@@ -22,10 +22,6 @@ use crate::verbs::{print_json, start_plain_log};
 /// Readings of years ago are kept, as everybody else here keeps them.
 const KEEP: &str = "historian.retention=forever";
 
-/// Findings are kept beside the readings, and the others keep none: nothing is scored while a
-/// baseline is still being learned.
-const NO_FINDINGS: &str = "analytics.learning_rows=1000000";
-
 #[derive(Debug, Serialize)]
 struct Written {
     store: &'static str,
@@ -161,8 +157,9 @@ async fn sizes(
 ) -> Result<Vec<Size>> {
     let mut sizes = Vec::new();
     for recording in recordings {
-        // A fresh engine for each: its empty file counts as part of it.
-        let mut engine = Store::Bellwether(Box::new(Engine::start(&[KEEP, NO_FINDINGS]).await?));
+        // A fresh engine for each: its empty file counts as part of it, and what the analytics says of
+        // the recording as well, although the others say nothing.
+        let mut engine = Store::Bellwether(Box::new(Engine::start(&[KEEP]).await?));
         let grown = grow(&mut engine, client, recording, 0, 0).await?;
         sizes.extend(grown.map(|bytes| size(&engine, recording, bytes, args.json)));
     }

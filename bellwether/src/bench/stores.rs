@@ -165,6 +165,8 @@ impl Store {
         match self {
             Self::Bellwether(engine) => {
                 let data = engine.data();
+                // What the analytics says of the readings lies beside them.
+                engine.caught_up().await?;
                 settled(&data, "historian.db").await?;
                 engine.terminate().await?;
                 Ok(Some(folder_size(&data, "historian.db")?))

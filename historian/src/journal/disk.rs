@@ -20,7 +20,7 @@ pub(crate) const LAYOUT: Layout = Layout {
     what: "journal",
     application_id: 0x4257_4a4c,
     version: 2,
-    migrations: &[TO_VERSION_2],
+    migrations: &[(TO_VERSION_2, None)],
     shrinks: false,
     page_bytes: 16 << 10,
     checkpoint_bytes: 16 << 20,

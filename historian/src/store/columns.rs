@@ -25,7 +25,7 @@ use pco::{
 const LEVEL: usize = 8;
 
 const RAW: u8 = 0;
-const PCO: u8 = 1;
+pub(crate) const PCO: u8 = 1;
 const STEPS: u8 = 2;
 const DECIMAL: u8 = 3;
 
@@ -229,7 +229,7 @@ fn expand_steps(bytes: &[u8], count: usize) -> Result<Vec<i64>, String> {
 }
 
 /// Seven bits a byte, the lowest first; the highest bit says that more follow.
-fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -237,7 +237,7 @@ fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-fn take_varint(bytes: &mut &[u8]) -> Result<u64, String> {
+pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64, String> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first().ok_or("it is cut short")?;
@@ -251,7 +251,7 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u64, String> {
 }
 
 /// The fewest decimals all values have in common, and the values as whole numbers of them.
-fn decimal(values: &[f64]) -> Option<(u8, Vec<i64>)> {
+pub(crate) fn decimal(values: &[f64]) -> Option<(u8, Vec<i64>)> {
     let mut decimals = 0;
     for &value in values {
         while whole(value, decimals).is_none() {
@@ -279,15 +279,20 @@ fn whole(value: f64, decimals: u8) -> Option<i64> {
 
 fn expand_decimal(bytes: &[u8], count: usize) -> Result<Vec<f64>, String> {
     let (&decimals, numbers) = bytes.split_first().ok_or("it is cut short")?;
-    if decimals > MAX_DECIMALS {
-        return Err(format!("{decimals} decimals are too many"));
-    }
-    let scale = 10_f64.powi(i32::from(decimals));
+    let scale = scale(decimals)?;
     let whole: Vec<i64> = decompress(numbers, count).ok_or("pco cannot decode it")?;
     Ok(whole
         .into_iter()
         .map(|whole| whole as f64 / scale)
         .collect())
+}
+
+/// The power of ten of so many decimals.
+pub(crate) fn scale(decimals: u8) -> Result<f64, String> {
+    if decimals > MAX_DECIMALS {
+        return Err(format!("{decimals} decimals are too many"));
+    }
+    Ok(10_f64.powi(i32::from(decimals)))
 }
 
 #[cfg(test)]

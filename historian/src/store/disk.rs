@@ -7,6 +7,7 @@ use telemetry::{DeviceId, Offset, SignalName};
 use super::{
     SeriesKey,
     chunk::{Encoded, GONE, Points},
+    findings::{self, added_in_version_3},
     rollup::{self, Row},
     state::{Chunk, State},
     tier::{Tier, Tiers},
@@ -84,8 +85,11 @@ macro_rules! added_in_version_2 {
 pub(crate) const LAYOUT: Layout = Layout {
     what: "store",
     application_id: 0x4257_5354,
-    version: 2,
-    migrations: &[added_in_version_2!()],
+    version: 3,
+    migrations: &[
+        (added_in_version_2!(), None),
+        (added_in_version_3!(), Some(findings::take_over)),
+    ],
     shrinks: true,
     page_bytes: 1 << 10,
     checkpoint_bytes: 32 << 20,
@@ -115,19 +119,9 @@ pub(crate) const LAYOUT: Layout = Layout {
             journal INTEGER NOT NULL,
             offset INTEGER NOT NULL
         ) STRICT;
-        CREATE TABLE findings (
-            asset TEXT NOT NULL,
-            device TEXT NOT NULL,
-            kind TEXT NOT NULL,
-            at INTEGER NOT NULL,
-            stored_at INTEGER NOT NULL,
-            crc INTEGER NOT NULL,
-            body BLOB NOT NULL,
-            UNIQUE (asset, kind, at, device)
-        ) STRICT;
-        CREATE INDEX findings_by_time ON findings (kind, at);
         ",
-        added_in_version_2!()
+        added_in_version_2!(),
+        added_in_version_3!()
     ),
 };
 

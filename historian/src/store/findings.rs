@@ -1,14 +1,39 @@
 //! What analytics has said, kept beside the readings it speaks of.
+//!
+//! ```text
+//! put_findings ─▶ log (one row a batch) ─pack─▶ chunks of one source, a column for each field
+//!                  └─▶ tail (memory) ──────────────┴──▶ findings
+//! ```
+//!
+//! A machine that is well says the same again and again, so a finding as JSON is hundreds of bytes
+//! of which a handful are new. Findings about one asset from one device are packed together, field
+//! by field, whatever fields there are: [`tree`] takes them apart, [`shred`] and [`column`] write the
+//! columns, [`chunk`] puts them together, [`pack`] says when. A query chooses by the keys of chunks
+//! and reads the columns of what it shows: [`list`].
 
-use rusqlite::{Connection, params};
+mod chunk;
+mod column;
+mod disk;
+mod list;
+mod pack;
+mod shred;
+mod state;
+mod take_over;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unshred;
+mod words;
+
 use telemetry::{AssetId, DeviceId, Finding, Timestamp};
 
-use super::Store;
-use crate::{
-    error::{During, HistorianError},
-    journal::lock,
-    sqlite::{self, blocking},
+pub(crate) use self::{
+    disk::{added_in_version_3, delete_old},
+    state::Findings,
+    take_over::take_over,
 };
+use super::Store;
+use crate::{error::HistorianError, sqlite::blocking};
 
 /// The kinds of findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +49,16 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// Every kind, by its number.
+    pub const ALL: [Self; 4] = [
+        Self::Condition,
+        Self::Assessment,
+        Self::Prognosis,
+        Self::Sensor,
+    ];
+
+    pub(crate) const COUNT: usize = Self::ALL.len();
+
     /// The kind of a finding.
     pub fn of(finding: &Finding) -> Self {
         match finding {
@@ -42,6 +77,11 @@ impl FindingKind {
             Self::Prognosis => "prognosis",
             Self::Sensor => "sensor",
         }
+    }
+
+    /// Its number in chunks, which never changes: its place in [`Self::ALL`].
+    pub(crate) const fn number(self) -> usize {
+        self as usize
     }
 }
 
@@ -65,133 +105,22 @@ pub struct FindingQuery {
 }
 
 impl Store {
-    /// Stores findings in one transaction. A finding replaces the one with the same asset,
-    /// device, kind and event time, so a replay changes nothing.
+    /// Stores findings: when this returns they outlive a crash. A finding replaces the one with the
+    /// same asset, device, kind and event time, so a replay changes nothing.
     pub async fn put_findings(&self, findings: Vec<Finding>) -> Result<(), HistorianError> {
         if findings.is_empty() {
             return Ok(());
         }
         let inner = self.0.clone();
-        blocking(move || {
-            let stored_at = inner.now();
-            put(&mut lock(&inner.connection), &findings, stored_at)
-        })
-        .await
+        blocking(move || inner.put_findings(findings)).await
     }
 
-    /// Lists findings in order of event time.
+    /// Lists findings in order of event time, asset, device and kind.
     pub async fn findings(&self, query: FindingQuery) -> Result<Vec<Finding>, HistorianError> {
+        let inner = self.0.clone();
         self.0
             .pool
-            .run(move |connection| select(connection, &query))
+            .run(move |connection| list::list(&inner.findings, connection, &query))
             .await
     }
-}
-
-fn put(
-    connection: &mut Connection,
-    findings: &[Finding],
-    stored_at: Timestamp,
-) -> Result<(), HistorianError> {
-    const ACTION: &str = "store findings";
-    let tx = sqlite::begin(connection)?;
-    let mut upsert = tx
-        .prepare(
-            "INSERT INTO findings (asset, device, kind, at, stored_at, crc, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (asset, kind, at, device) DO UPDATE SET
-                 stored_at = excluded.stored_at, crc = excluded.crc, body = excluded.body",
-        )
-        .during(ACTION)?;
-    for finding in findings {
-        let body = serde_json::to_vec(finding).map_err(|source| HistorianError::Encode {
-            what: "a finding",
-            source,
-        })?;
-        upsert
-            .execute(params![
-                finding.asset().as_str(),
-                finding.device().as_str(),
-                FindingKind::of(finding).as_str(),
-                finding.at().as_micros(),
-                stored_at.as_micros(),
-                crc32c::crc32c(&body),
-                body,
-            ])
-            .during(ACTION)?;
-    }
-    drop(upsert);
-    tx.commit().during(ACTION)
-}
-
-fn select(connection: &Connection, query: &FindingQuery) -> Result<Vec<Finding>, HistorianError> {
-    const ACTION: &str = "list findings";
-    let order = if query.newest_first { "DESC" } else { "ASC" };
-    // Only the conditions that are asked for stand in the statement, so that the index that
-    // fits them is taken.
-    let mut sql = "SELECT rowid, crc, body FROM findings WHERE at >= ?1 AND at < ?2".to_owned();
-    let asset = query.asset.as_ref().map(AssetId::as_str);
-    let device = query.device.as_ref().map(DeviceId::as_str);
-    let kind = query.kind.map(FindingKind::as_str);
-    for (given, clause) in [
-        (kind, " AND kind = ?3"),
-        (asset, " AND asset = ?4"),
-        (device, " AND device = ?5"),
-    ] {
-        if given.is_some() {
-            sql.push_str(clause);
-        }
-    }
-    for (separator, column) in [
-        (" ORDER BY", "at"),
-        (",", "asset"),
-        (",", "device"),
-        (",", "kind"),
-    ] {
-        sql.extend([separator, " ", column, " ", order]);
-    }
-    sql.push_str(" LIMIT ?6");
-    let mut statement = connection.prepare(&sql).during(ACTION)?;
-    let mut rows = statement
-        .query(params![
-            query.from.unwrap_or(Timestamp::MIN).as_micros(),
-            query.to.unwrap_or(Timestamp::MAX).as_micros(),
-            kind,
-            asset,
-            device,
-            i64::try_from(query.limit).unwrap_or(i64::MAX),
-        ])
-        .during(ACTION)?;
-    let mut findings = Vec::new();
-    while let Some(row) = rows.next().during(ACTION)? {
-        let id = row.get::<_, i64>(0).during(ACTION)? as u64;
-        let crc: u32 = row.get(1).during(ACTION)?;
-        let body: Vec<u8> = row.get(2).during(ACTION)?;
-        if crc32c::crc32c(&body) != crc {
-            return Err(HistorianError::corrupt(
-                "finding",
-                id,
-                "its checksum differs",
-            ));
-        }
-        let finding = serde_json::from_slice(&body);
-        findings.push(finding.map_err(|error| HistorianError::corrupt("finding", id, error))?);
-    }
-    Ok(findings)
-}
-
-/// Deletes findings by the rule of retention: both their event time and the time they were
-/// stored lie before `cutoff`, and event times in the future count for nothing.
-pub(crate) fn delete_old(
-    connection: &mut Connection,
-    now: i64,
-    cutoff: i64,
-) -> Result<(), HistorianError> {
-    connection
-        .execute(
-            "DELETE FROM findings WHERE stored_at < ?2 AND (at < ?2 OR at > ?1)",
-            params![now, cutoff],
-        )
-        .during("delete old findings")?;
-    Ok(())
 }

@@ -8,10 +8,10 @@ use telemetry::{Clock, Offset};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, READER, Store};
+use super::{Inner, READER, Store, retain::MAX_VACUUMED_PAGES};
 use crate::{
     error::HistorianError,
-    journal::Journal,
+    journal::{Journal, lock},
     sqlite::{self, blocking},
 };
 
@@ -171,7 +171,11 @@ impl Task {
     /// Chunks first, then the position: what the journal may trim is always in chunks.
     async fn flush(&mut self) -> Result<(), HistorianError> {
         let applied = self.store.applied();
-        step(&mut self.follower, Follower::flush).await?;
+        step(&mut self.follower, |follower| {
+            follower.flush()?;
+            follower.inner.pack_findings()
+        })
+        .await?;
         if self.saved != Some(applied) {
             self.journal
                 .save_position(READER, applied, Vec::new())
@@ -203,6 +207,11 @@ impl Task {
                 Err(error) => return Err(error),
             }
         }
-        self.flush().await
+        self.flush().await?;
+        step(&mut self.follower, |follower| {
+            let connection = lock(&follower.inner.connection);
+            sqlite::give_all_back(&connection, MAX_VACUUMED_PAGES)
+        })
+        .await
     }
 }

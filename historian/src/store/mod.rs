@@ -74,6 +74,7 @@ use rusqlite::Connection;
 use telemetry::{Clock, DeviceId, Offset, SignalName, SystemClock, Timestamp};
 
 pub(crate) use self::chunk::GONE;
+use self::findings::Findings;
 pub use self::read_only::StoreReader;
 use self::state::State;
 pub use self::{
@@ -133,6 +134,7 @@ struct Inner {
     /// The one connection that writes; taken for the length of a transaction.
     connection: Mutex<Connection>,
     pool: ReadPool,
+    findings: Findings,
     clock: OnceLock<Arc<dyn Clock>>,
 }
 
@@ -170,6 +172,7 @@ impl Store {
     fn open_beside(config: StoreConfig, journal: &JournalExtent) -> Result<Self, HistorianError> {
         let connection = sqlite::open_writer(&config.path, &disk::LAYOUT)?;
         let state = disk::load(&connection)?;
+        let findings = Findings::load(&connection)?;
         let before_oldest = Offset(journal.oldest.0.saturating_sub(1));
         let applied = match disk::journal_link(&connection)? {
             Some((id, applied)) if id == journal.id => applied,
@@ -192,8 +195,9 @@ impl Store {
         if start > applied {
             tracing::warn!(%applied, %start, "the journal has been trimmed beyond the store, which seems to be an older copy");
         }
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             pool: ReadPool::new(&config.path),
+            findings,
             count: AtomicU64::new(state.chunk_points()),
             applied: AtomicU64::new(start.0),
             state: RwLock::new(state),
@@ -201,7 +205,9 @@ impl Store {
             clock: OnceLock::new(),
             journal_id: journal.id,
             config,
-        })))
+        };
+        inner.set_batches_aside()?;
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Every series with at least one reading or roll-up, of one device or of all, by device

@@ -28,7 +28,7 @@ const MAX_CHUNKS: usize = 256;
 
 /// Pages given back to the system in one pass, 32 MiB: it holds writers up for some tens of
 /// milliseconds.
-const MAX_VACUUMED_PAGES: i64 = 32 << 10;
+pub(crate) const MAX_VACUUMED_PAGES: i64 = 32 << 10;
 
 /// What happens to one chunk.
 struct Step {
@@ -65,10 +65,10 @@ impl Follower {
             deleted += self.let_go(&ready)?;
         }
         let retention = self.inner.config.retention.clone();
-        let mut connection = lock(&self.inner.connection);
+        let connection = lock(&self.inner.connection);
         if let Some(kept) = retention.raw {
             let cutoff = (now - kept).as_micros();
-            findings::delete_old(&mut connection, now.as_micros(), cutoff)?;
+            findings::delete_old(&connection, now.as_micros(), cutoff)?;
             late::delete_old(&connection, cutoff)?;
         }
         if let Some(kept) = retention.waveforms {
