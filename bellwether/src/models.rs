@@ -183,6 +183,11 @@ mod tests {
             ),
             ("[machine]\nvibration_group = 3\n", "line 10", "group"),
             (
+                "[machine.vibration_limits]\nvelocity_mm_s = [1, 3, 2]\ndisplacement_um = [1, 2, 3]\n",
+                "line 10",
+                "velocity_mm_s",
+            ),
+            (
                 "[[machine.bearings]]\nname = \"b\"\nballs = 2\nball_diameter_mm = 1\npitch_diameter_mm = 2\n",
                 "line 11",
                 "balls",

@@ -28,7 +28,7 @@ pub use asset_model::{
     AssetModel, Bearing, Component, DERIVED_PREFIX, Detection, FailureModeSignature, Foundation,
     InvalidModel, Iso14224, Limit, LimitState, Machine, MeasuringRange, ModeledState,
     OperatingRules, RelatedSignals, RelationSign, SignalSpec, SignatureTerm, StateRule,
-    VibrationGroup, View,
+    VibrationGroup, VibrationLimits, View,
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{

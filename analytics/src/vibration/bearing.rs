@@ -94,7 +94,7 @@ impl Bearing {
     ///
     /// # Errors
     /// [`AnalyticsError::Waveform`] for numbers no bearing has: fewer than 3 elements or more
-    /// than 1,000, an element wider than half of the pitch circle, an angle of 90° or more.
+    /// than 1,000, elements as wide as the pitch circle, an angle of 90° or more.
     pub fn new(
         name: &str,
         balls: u32,
@@ -104,7 +104,7 @@ impl Bearing {
     ) -> Result<Self, AnalyticsError> {
         let fits = ball_diameter_mm > 0.0
             && pitch_diameter_mm.is_finite()
-            && 2.0 * ball_diameter_mm < pitch_diameter_mm;
+            && ball_diameter_mm < pitch_diameter_mm;
         if !(3..=1000).contains(&balls) || !fits || !(0.0..90.0).contains(&contact_angle_deg) {
             return Err(AnalyticsError::Waveform {
                 problem: format!(
@@ -300,7 +300,7 @@ mod tests {
         for (balls, ball, pitch, angle) in [
             (2, 8.0, 39.0, 0.0),
             (9, 0.0, 39.0, 0.0),
-            (9, 20.0, 39.0, 0.0),
+            (9, 39.0, 39.0, 0.0),
             (9, 8.0, f64::INFINITY, 0.0),
             (9, 8.0, 39.0, 90.0),
             (9, f64::NAN, 39.0, 0.0),

@@ -13,7 +13,7 @@
 //! without a speed. The envelope band is fixed for a rate (see [`envelope_band`]), so that a
 //! rise is a rise of the machine and not another choice of band.
 
-use telemetry::{SignalName, Unit};
+use telemetry::{DERIVED_PREFIX, SignalName, Unit};
 
 use super::{
     ACCELERATION_BAND, Analyser, Band, Bearing, BearingLines, Defect, MachineClass, Motion,
@@ -57,7 +57,7 @@ pub struct WaveformFeatures {
 /// A feature as a signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WaveformSignal {
-    /// Its name, `<signal>.<axis>.<feature>`.
+    /// Its name, `waveform.<axis>.<feature>`.
     pub name: SignalName,
     /// Its value.
     pub value: f64,
@@ -67,7 +67,7 @@ pub struct WaveformSignal {
 
 /// The band of the envelope for a rate: 500 Hz to 10 kHz, cut at 0.4 of the rate; of rates
 /// below 2.5 kHz from a tenth of the rate on.
-pub(crate) fn envelope_band(rate_hz: f64) -> Band {
+pub fn envelope_band(rate_hz: f64) -> Band {
     let high_hz = ENVELOPE_BAND.high_hz.min(USABLE_RATE * rate_hz);
     let low_hz = if 2.0 * ENVELOPE_BAND.low_hz <= high_hz {
         ENVELOPE_BAND.low_hz
@@ -123,21 +123,18 @@ impl WaveformFeatures {
         }
     }
 
-    /// The features as signals of the sensor `signal` in the direction `axis`. The ending of
-    /// the signal that is its unit is left out, so that units stand last. A feature whose name
-    /// would be longer than a name may be is left out.
-    pub fn signals(&self, signal: &SignalName, axis: Option<&str>) -> Vec<WaveformSignal> {
-        let signal = signal.as_str();
-        let suffix = Unit::from_signal_name(signal).map_or("", Unit::name_suffix);
-        let stem = signal.strip_suffix(suffix).unwrap_or(signal);
+    /// The features as signals of the device: `waveform.<axis>.<feature>`. The axis is what
+    /// names the measuring point; sensors of one device that share an axis share the names. A
+    /// feature whose name would be longer than a name may be is left out.
+    pub fn signals(&self, axis: Option<&str>) -> Vec<WaveformSignal> {
         let stem = match axis {
-            Some(axis) => format!("{stem}.{axis}"),
-            None => stem.to_owned(),
+            Some(axis) => format!("{DERIVED_PREFIX}{axis}."),
+            None => DERIVED_PREFIX.to_owned(),
         };
         let mut found = Vec::new();
         let mut add = |name: &str, value: Option<f64>, unit: Option<Unit>| {
             let suffix = unit.map_or("", Unit::name_suffix);
-            let name = SignalName::new(&format!("{stem}.{name}{suffix}"));
+            let name = SignalName::new(&format!("{stem}{name}{suffix}"));
             if let (Ok(name), Some(value)) = (name, value.filter(|value| value.is_finite())) {
                 found.push(WaveformSignal { name, value, unit });
             }
@@ -246,8 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn features_are_named_after_the_sensor_with_the_unit_last() {
-        let signal = SignalName::new("bearing_acceleration_g").unwrap();
+    fn features_are_named_after_the_axis_with_the_unit_last() {
         let trace = trace(noise(25_600, 1.0, 3), 25_600.0);
         let features = WaveformFeatures::of(
             &mut Analyser::new(),
@@ -257,7 +253,7 @@ mod tests {
             Some(1500.0),
         );
         let names: Vec<String> = features
-            .signals(&signal, Some("x"))
+            .signals(Some("x"))
             .iter()
             .map(|one| {
                 assert_eq!(
@@ -272,14 +268,14 @@ mod tests {
         assert_eq!(
             names,
             [
-                "bearing_acceleration.x.velocity_rms_mm_s",
-                "bearing_acceleration.x.acceleration_rms_m_s2",
-                "bearing_acceleration.x.crest",
-                "bearing_acceleration.x.kurtosis",
-                "bearing_acceleration.x.envelope_rms_m_s2",
-                "bearing_acceleration.x.de.bpfo_m_s2",
-                "bearing_acceleration.x.de.bpfi_m_s2",
-                "bearing_acceleration.x.de.bsf2_m_s2",
+                "waveform.x.velocity_rms_mm_s",
+                "waveform.x.acceleration_rms_m_s2",
+                "waveform.x.crest",
+                "waveform.x.kurtosis",
+                "waveform.x.envelope_rms_m_s2",
+                "waveform.x.de.bpfo_m_s2",
+                "waveform.x.de.bpfi_m_s2",
+                "waveform.x.de.bsf2_m_s2",
             ]
         );
         let long = SignalName::new(&"x".repeat(60)).unwrap();
@@ -315,7 +311,7 @@ mod tests {
             Some(1500.0),
         );
         assert_eq!(features.shape.crest, None);
-        let signals = features.signals(&SignalName::new("a").unwrap(), None);
+        let signals = features.signals(None);
         assert!(
             signals.iter().all(|one| one.value.abs() < 1e-9),
             "{signals:?}"
@@ -342,9 +338,8 @@ mod tests {
                 Some(1500.0),
             )
         };
-        let signal = SignalName::new("a").unwrap();
-        let a = of(&g, Unit::StandardGravity).signals(&signal, None);
-        let b = of(&si, Unit::MetrePerSecondSquared).signals(&signal, None);
+        let a = of(&g, Unit::StandardGravity).signals(None);
+        let b = of(&si, Unit::MetrePerSecondSquared).signals(None);
         assert_eq!(a.len(), 8);
         for (a, b) in a.iter().zip(&b) {
             assert_near(a.value, b.value, 1e-5);

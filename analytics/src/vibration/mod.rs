@@ -27,6 +27,7 @@ mod bearing;
 mod envelope;
 mod features;
 mod kurtogram;
+mod machine;
 mod order;
 mod severity;
 mod shape;
@@ -40,9 +41,13 @@ mod window;
 pub use bands::{ACCELERATION_BAND, Band, SEVERITY_BAND, SLOW_SEVERITY_BAND};
 pub use bearing::{Bearing, BearingLines, Defect, DefectLines, DefectOrders, Line};
 pub use envelope::Envelope;
-pub use features::{WaveformFeatures, WaveformSignal};
+pub use features::{WaveformFeatures, WaveformSignal, envelope_band};
+pub use machine::MachineVibration;
 pub use order::{Angular, SpeedProfile};
-pub use severity::{Foundation, Limits, MachineClass, MachineGroup, Severity, SeverityZone};
+pub use severity::{
+    Foundation, Limits, MachineClass, MachineGroup, Severity, SeverityZone,
+    band_for as severity_band_for,
+};
 pub use shape::Shape;
 pub use spectrum::{Peak, Spectrum};
 pub use trace::{MAX_SAMPLES, MIN_SAMPLES, Motion, Trace};

@@ -155,7 +155,7 @@ impl MachineClass {
 }
 
 /// The severity band for a speed; that for ordinary speeds when it is not known.
-pub(super) fn band_for(speed_rpm: Option<f64>) -> Band {
+pub fn band_for(speed_rpm: Option<f64>) -> Band {
     match speed_rpm {
         Some(rpm) if rpm < SLOW_RPM => SLOW_SEVERITY_BAND,
         _ => SEVERITY_BAND,

@@ -31,6 +31,7 @@ pub mod readings;
 pub mod schema;
 pub mod signals;
 pub mod sites;
+pub mod spectra;
 pub mod status;
 pub mod stream;
 pub mod submit;
@@ -147,6 +148,7 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(waveforms::list))
         .routes(routes!(waveforms::get))
         .routes(routes!(waveforms::samples))
+        .routes(routes!(spectra::get))
         .routes(routes!(findings::conditions))
         .routes(routes!(findings::assessments))
         .routes(routes!(findings::prognoses))

@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 50] = [
+const ROUTES: [(&str, &str); 51] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -45,6 +45,7 @@ const ROUTES: [(&str, &str); 50] = [
     ("get", "/api/v1/waveforms"),
     ("get", "/api/v1/waveforms/{id}"),
     ("get", "/api/v1/waveforms/{id}/samples"),
+    ("get", "/api/v1/waveforms/{id}/spectrum"),
     ("get", "/api/v1/conditions"),
     ("get", "/api/v1/assessments"),
     ("get", "/api/v1/prognoses"),

@@ -16,6 +16,7 @@ mod plant;
 mod quarantine;
 mod readings;
 mod security;
+mod spectra;
 mod stream;
 mod submit;
 mod system;

@@ -331,6 +331,25 @@ fn model() -> AssetModel {
     let cavitation = FailureModeSignature::new(mode, "Cavitation", "汽蚀", Vec::new());
     AssetModel {
         failure_modes: vec![cavitation],
+        machine: Some(machine()),
         ..AssetModel::new(id, "Centrifugal pump", "离心泵", vec![flow])
+    }
+}
+
+/// The machine of the Case Western Reserve rig, as a pump of medium size.
+fn machine() -> telemetry::Machine {
+    telemetry::Machine {
+        rated_speed_rpm: Some(1797.0),
+        vibration_group: Some(telemetry::VibrationGroup::Two),
+        foundation: Some(telemetry::Foundation::Rigid),
+        speed_signal: Some(SignalName::new("speed_rpm").unwrap()),
+        bearings: vec![telemetry::Bearing {
+            name: "drive end 6205".to_owned(),
+            balls: 9,
+            ball_diameter_mm: 7.94,
+            pitch_diameter_mm: 39.04,
+            contact_angle_deg: 0.0,
+        }],
+        ..telemetry::Machine::default()
     }
 }

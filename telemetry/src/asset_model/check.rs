@@ -83,6 +83,24 @@ impl AssetModel {
         ] {
             number.map_or(Ok(()), |number| above_zero(key, number))?;
         }
+        if let Some(limits) = &machine.vibration_limits {
+            for (key, [a, b, c]) in [
+                (
+                    "machine.vibration_limits.velocity_mm_s",
+                    limits.velocity_mm_s,
+                ),
+                (
+                    "machine.vibration_limits.displacement_um",
+                    limits.displacement_um,
+                ),
+            ] {
+                above_zero(key, a)?;
+                finite(key, c)?;
+                if !(a < b && b < c) {
+                    return fault(key.to_owned(), "the three limits must rise");
+                }
+            }
+        }
         if let Some(signal) = &machine.speed_signal {
             self.declared("machine.speed_signal", signal)?;
         }

@@ -21,12 +21,25 @@ pub struct Machine {
     /// What it stands on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foundation: Option<Foundation>,
+    /// Limits of vibration severity of its own, such as the maker's, instead of the standard's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vibration_limits: Option<VibrationLimits>,
     /// The signal that tells its speed in rpm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed_signal: Option<SignalName>,
     /// Its rolling bearings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bearings: Vec<Bearing>,
+}
+
+/// The upper ends of the severity zones A, B and C; what is above the last is zone D.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VibrationLimits {
+    /// RMS velocity in mm/s, rising.
+    pub velocity_mm_s: [f64; 3],
+    /// RMS displacement in µm, rising.
+    pub displacement_um: [f64; 3],
 }
 
 /// The group of a machine by ISO 20816-3: 1 above 300 kW (or electrical machines with a shaft

@@ -17,7 +17,7 @@ use crate::{AssetModelId, ComponentId, FailureMode, SignalLimits, SignalName, Un
 
 pub use check::InvalidModel;
 pub use detection::{Detection, Limit, LimitState, RelatedSignals, RelationSign, View};
-pub use machine::{Bearing, Foundation, Machine, VibrationGroup};
+pub use machine::{Bearing, Foundation, Machine, VibrationGroup, VibrationLimits};
 pub use states::{ModeledState, OperatingRules, StateRule};
 
 /// A kind of machine, usually read from one TOML file.
