@@ -37,7 +37,7 @@ impl Usual {
     }
 
     /// Moves towards an observed time. A median tracker: up and down steps weigh the same.
-    fn observe(&mut self, micros: i64) {
+    pub(super) fn observe(&mut self, micros: i64) {
         let seen = micros as f64;
         if seen <= 0.0 {
             return;

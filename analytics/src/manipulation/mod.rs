@@ -7,7 +7,10 @@
 //! 2. [`frame`] gathers consecutive rows into one multivariate sample, because a device may
 //!    publish each of its signals on a topic of its own.
 //! 3. [`operating`] tells what the machine is doing at a sample.
+//!
+//! [`features`] follows each signal beside it.
 
+pub(crate) mod features;
 pub(crate) mod frame;
 pub mod operating;
 pub(crate) mod reorder;
