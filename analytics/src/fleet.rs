@@ -6,7 +6,10 @@ use std::{
 };
 
 use rustc_hash::FxHashMap;
-use telemetry::{AssetId, AssetModel, DeviceId, Event, Finding, JournalRecord, ReadingBatch};
+use telemetry::{
+    AssetId, AssetModel, DeviceId, Event, Finding, JournalRecord, ReadingBatch, SignalName,
+    Waveform,
+};
 
 use crate::{
     AnalyticsError, AssetView, Config, FleetStats,
@@ -14,6 +17,8 @@ use crate::{
     names::Names,
     snapshot,
     stage::Stage,
+    vibration::Analyser,
+    waves,
 };
 
 /// What a device watches, as the asset ledger says.
@@ -33,7 +38,7 @@ pub struct Assignment {
 /// to another asset the monitor starts anew: another machine has another normal.
 #[derive(Debug)]
 pub struct Fleet {
-    config: Config,
+    configs: Configs,
     monitors: Vec<Monitor>,
     by_device: FxHashMap<DeviceId, u32>,
     by_asset: BTreeMap<AssetId, BTreeSet<(DeviceId, u32)>>,
@@ -42,6 +47,31 @@ pub struct Fleet {
     routes: Vec<u32>,
     numbers: Vec<u32>,
     refused: u64,
+    /// Plans of transforms; nothing in it decides a finding.
+    analyser: Analyser,
+    /// Snapshots that gave no row.
+    unreadable: u64,
+}
+
+/// How devices are watched, and how their snapshots are.
+#[derive(Debug)]
+struct Configs {
+    readings: Config,
+    waveforms: Config,
+}
+
+impl Configs {
+    fn of(&self, monitor: &Monitor) -> &Config {
+        self.for_device(&monitor.state.device)
+    }
+
+    fn for_device(&self, device: &DeviceId) -> &Config {
+        if waves::is_watched_as(device) {
+            &self.waveforms
+        } else {
+            &self.readings
+        }
+    }
 }
 
 /// The route of a device that is not watched.
@@ -55,7 +85,12 @@ impl Fleet {
     pub fn new(config: Config) -> Result<Self, AnalyticsError> {
         config.check()?;
         Ok(Self {
-            config,
+            configs: Configs {
+                waveforms: waves::config(&config),
+                readings: config,
+            },
+            analyser: Analyser::new(),
+            unreadable: 0,
             monitors: Vec::new(),
             by_device: FxHashMap::default(),
             by_asset: BTreeMap::new(),
@@ -67,8 +102,8 @@ impl Fleet {
     }
 
     /// Takes a record of the journal and appends what follows from it to `findings`: first its
-    /// readings, then its events, each in order. `assign` is asked once for every device that
-    /// has readings in the record; a device without an assignment is not watched.
+    /// readings, then its waveforms, then its events, each in order. `assign` is asked once for
+    /// every device that has readings in the record, and for each waveform; a device without an assignment is not watched.
     ///
     /// [`Event::WorkOrderClosed`] with an outcome that starts a new baseline, and
     /// [`Event::NormalAccepted`], make all devices of the asset learn anew. Devices going on- and offline change nothing here: silence is
@@ -79,15 +114,9 @@ impl Fleet {
         assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
         findings: &mut Vec<Finding>,
     ) {
-        self.prepare(&record.readings, assign);
-        for row in record.readings.rows() {
-            let route = self.routes[row.device_index as usize];
-            if route == UNWATCHED {
-                continue;
-            }
-            let monitor = &mut self.monitors[route as usize];
-            let names = (&self.names, &self.numbers[..]);
-            monitor.push(&self.config, names, row, findings);
+        self.rows(&record.readings, assign, findings);
+        for waveform in &record.waveforms {
+            self.waveform(waveform, assign, findings);
         }
         for event in &record.events {
             match event {
@@ -97,6 +126,50 @@ impl Fleet {
                 Event::NormalAccepted { asset, .. } => self.relearn(asset),
                 _ => {}
             }
+        }
+    }
+
+    /// Takes readings in the order of their batch.
+    fn rows(
+        &mut self,
+        readings: &ReadingBatch,
+        assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
+        findings: &mut Vec<Finding>,
+    ) {
+        self.prepare(readings, assign);
+        for row in readings.rows() {
+            let route = self.routes[row.device_index as usize];
+            if route == UNWATCHED {
+                continue;
+            }
+            let monitor = &mut self.monitors[route as usize];
+            let names = (&self.names, &self.numbers[..]);
+            let config = self.configs.of(monitor);
+            monitor.push(config, names, row, findings);
+        }
+    }
+
+    /// Takes a vibration snapshot as a row of its features. See [`waves`].
+    fn waveform(
+        &mut self,
+        waveform: &Waveform,
+        assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Some(assignment) = assign(&waveform.device) else {
+            return;
+        };
+        let route = self.by_device.get(&waveform.device);
+        let state = route.map(|route| &self.monitors[*route as usize].state);
+        let last = |signal: &SignalName| {
+            let state = state?;
+            let slot = state.signals.iter().position(|known| known == signal)?;
+            state.framer.last(slot)
+        };
+        let model = assignment.model.as_ref();
+        match waves::row(&mut self.analyser, waveform, model, last) {
+            Some(row) => self.rows(&row, &mut |_| Some(assignment.clone()), findings),
+            None => self.unreadable += 1,
         }
     }
 
@@ -123,18 +196,18 @@ impl Fleet {
             if self.monitors[route as usize].state.asset != assignment.asset {
                 let asset = assignment.asset.clone();
                 self.unlist(route);
-                let monitor = Monitor::new(asset.clone(), device.clone(), &self.config);
+                let monitor = Monitor::new(asset.clone(), device.clone(), self.configs.for_device(device));
                 self.monitors[route as usize] = monitor;
                 self.list(asset, device.clone(), route);
             }
             self.monitors[route as usize].set_model(assignment.model);
             return route;
         }
-        if self.monitors.len() >= self.config.max_devices {
+        if self.monitors.len() >= self.configs.readings.max_devices {
             self.refused += 1;
             return UNWATCHED;
         }
-        let monitor = Monitor::new(assignment.asset, device.clone(), &self.config);
+        let monitor = Monitor::new(assignment.asset, device.clone(), self.configs.for_device(device));
         let route = self.admit(monitor);
         self.monitors[route as usize].set_model(assignment.model);
         route
@@ -175,7 +248,8 @@ impl Fleet {
 
     fn relearn(&mut self, asset: &AssetId) {
         for route in self.routes_of(asset) {
-            self.monitors[route as usize].relearn(&self.config);
+            let monitor = &mut self.monitors[route as usize];
+            monitor.relearn(self.configs.for_device(&monitor.state.device));
         }
     }
 
@@ -231,7 +305,8 @@ impl Fleet {
     pub fn latest(&self, asset: &AssetId) -> Option<AssetView> {
         let views = self.routes_of(asset).into_iter().filter_map(|route| {
             let monitor = &self.monitors[route as usize];
-            monitor.state.view(&self.config, &monitor.knowledge)
+            let config = self.configs.of(monitor);
+            monitor.state.view(config, &monitor.knowledge)
         });
         let devices: Vec<_> = views.collect();
         (!devices.is_empty()).then(|| AssetView {
@@ -258,6 +333,7 @@ impl Fleet {
         let mut stats = FleetStats {
             devices: self.monitors.len(),
             devices_refused: self.refused,
+            unreadable_waveforms: self.unreadable,
             ..FleetStats::default()
         };
         for Monitor { state, .. } in &self.monitors {

@@ -47,9 +47,11 @@ mod stage;
 pub mod vibration;
 mod view;
 mod views;
+mod waves;
 
 pub use config::Config;
 pub use error::AnalyticsError;
 pub use fleet::{Assignment, Fleet};
 pub use health::explanation::explain;
+pub use manipulation::features::{Feature, SignalFeatures};
 pub use view::{AssetView, DeviceView, FleetStats, NormalRange, SignalView};

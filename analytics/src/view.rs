@@ -70,6 +70,9 @@ pub struct FleetStats {
     pub duplicate_values: u64,
     /// Samples with fewer than half of the baseline's signals, which are not scored.
     pub thin_samples: u64,
+    /// Waveforms that could not be analysed, such as those of fewer than 64 samples, since the
+    /// fleet was created.
+    pub unreadable_waveforms: u64,
     /// Devices turned away because the fleet was full, counted once a record.
     pub devices_refused: u64,
 }

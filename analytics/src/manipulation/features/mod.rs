@@ -46,7 +46,7 @@ const WEIGHT: f32 = 0.1;
 
 /// The features of one signal; about 900 bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SignalFeatures {
+pub struct SignalFeatures {
     /// The first value: everything below is relative to it.
     origin: Option<f64>,
     /// The time of the last value in microseconds.
@@ -59,8 +59,15 @@ pub(crate) struct SignalFeatures {
     profile: Profile,
 }
 
+impl Default for SignalFeatures {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SignalFeatures {
-    pub(crate) fn new() -> Self {
+    /// Features of a signal without values.
+    pub fn new() -> Self {
         Self {
             origin: None,
             at: i64::MIN,
@@ -74,7 +81,7 @@ impl SignalFeatures {
     }
 
     /// Takes the value at `at` microseconds.
-    pub(crate) fn update(&mut self, at: i64, value: f64) {
+    pub fn update(&mut self, at: i64, value: f64) {
         if !value.is_finite() || at == self.at {
             return;
         }
@@ -104,14 +111,13 @@ impl SignalFeatures {
     }
 
     /// A feature now; none while it cannot be said.
-    #[cfg(test)]
-    pub(crate) fn get(&self, feature: Feature) -> Option<f64> {
+    pub fn get(&self, feature: Feature) -> Option<f64> {
         let found = self.values().into_iter().find(|(one, _)| *one == feature);
         found.map(|(_, value)| value)
     }
 
     /// Every feature that can be said now, in the order of [`Feature::ALL`].
-    pub(crate) fn values(&self) -> Vec<(Feature, f64)> {
+    pub fn values(&self) -> Vec<(Feature, f64)> {
         let Some(origin) = self.origin else {
             return Vec::new();
         };
@@ -148,7 +154,7 @@ impl SignalFeatures {
     }
 
     /// Whether a state from outside can be worked with.
-    pub(crate) fn is_consistent(&self) -> bool {
+    pub fn is_consistent(&self) -> bool {
         self.recent.is_consistent()
             && self.quantiles.is_consistent()
             && self.profile.is_consistent()

@@ -134,7 +134,14 @@ mod tests {
             (
                 "two lumps",
                 |u| if u < 0.5 { u } else { u + 10.0 },
-                |x| if x < 5.0 { x } else { x - 10.0 },
+                // Anywhere between the lumps is a median.
+                |x| {
+                    if x < 5.0 {
+                        x.min(0.5)
+                    } else {
+                        (x - 10.0).max(0.5)
+                    }
+                },
             ),
         ];
         for (name, shape, rank) in shapes {

@@ -168,7 +168,7 @@ fn a_constant_has_levels_and_no_shape() {
 #[test]
 fn a_gap_empties_the_window_and_recursions_go_on() {
     let mut features = fed(&[1.0; 100]);
-    features.update(105 * SECOND, 2.0);
+    features.update(103 * SECOND, 2.0);
     assert_eq!(
         features.get(Feature::Min),
         Some(1.0),

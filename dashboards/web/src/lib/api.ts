@@ -4,7 +4,7 @@ import { littleEndian } from './waveform';
 import type {
   Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Case, CaseDetail, Condition, Credential, DeadLetter, DeadLetterSummary,
   DeclaredSignal, Device, Engineer, LateReadings, MadeCredential, NewDevice, OnboardReport, OrderKind, Outcome, Page, ReplayAnswer, Site,
-  SystemStatus, WaveformInfo, WorkOrder, WorkOrderDetail,
+  Spectrum, SystemStatus, WaveformInfo, WorkOrder, WorkOrderDetail,
 } from './types';
 
 const BASE = '/api/v1';
@@ -174,6 +174,7 @@ export const api = {
     if (!response.ok) await answered(response);
     return littleEndian(await response.arrayBuffer());
   },
+  spectrum: (waveform: number, query: { kind: string; points: number }) => get<Spectrum>(`/waveforms/${waveform}/spectrum`, query),
   status: () => get<SystemStatus>('/status'),
 };
 
