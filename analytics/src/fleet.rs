@@ -196,7 +196,11 @@ impl Fleet {
             if self.monitors[route as usize].state.asset != assignment.asset {
                 let asset = assignment.asset.clone();
                 self.unlist(route);
-                let monitor = Monitor::new(asset.clone(), device.clone(), self.configs.for_device(device));
+                let monitor = Monitor::new(
+                    asset.clone(),
+                    device.clone(),
+                    self.configs.for_device(device),
+                );
                 self.monitors[route as usize] = monitor;
                 self.list(asset, device.clone(), route);
             }
@@ -207,7 +211,11 @@ impl Fleet {
             self.refused += 1;
             return UNWATCHED;
         }
-        let monitor = Monitor::new(assignment.asset, device.clone(), self.configs.for_device(device));
+        let monitor = Monitor::new(
+            assignment.asset,
+            device.clone(),
+            self.configs.for_device(device),
+        );
         let route = self.admit(monitor);
         self.monitors[route as usize].set_model(assignment.model);
         route

@@ -19,6 +19,7 @@ use crate::{
     detection::{detector::LARGEST, learned::Learned},
     knowledge::Knowledge,
     manipulation::{
+        features::SignalFeatures,
         frame::{Framer, Sample},
         reorder::{Arrival, Reorder},
     },
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) signals: Vec<SignalName>,
     pub(crate) reorder: Reorder,
     pub(crate) framer: Framer,
+    /// What each signal's values say, by slot.
+    pub(crate) features: Vec<SignalFeatures>,
     pub(crate) stage: Stage,
     /// The time of the last sample.
     pub(crate) at: i64,
@@ -65,6 +68,7 @@ impl Monitor {
                 signals: Vec::new(),
                 reorder: Reorder::new(),
                 framer: Framer::new(),
+                features: Vec::new(),
                 stage: Stage::Learning(Learned::new(config.learning_rows, 0)),
                 at: 0,
                 said: None,
@@ -159,6 +163,7 @@ impl Monitor {
             self.numbers.push(number);
             self.state.signals.push(name.clone());
             self.state.framer.add_slot();
+            self.state.features.push(SignalFeatures::new());
             self.state.reorder.widen(self.numbers.len());
             if let Stage::Learning(learned) = &mut self.state.stage {
                 learned.add_signal();
@@ -213,6 +218,7 @@ impl State {
         findings: &mut Vec<Finding>,
     ) {
         let Sample { at, live, fresh } = sample;
+        self.follow(fresh);
         let framer = &self.framer;
         match &mut self.stage {
             Stage::Learning(learned) => {
@@ -239,6 +245,17 @@ impl State {
                 self.samples += u64::from(change.is_scored);
                 self.thin += u64::from(!change.is_scored);
                 self.report(config, knowledge, change, findings);
+            }
+        }
+    }
+
+    /// Shows the new values of a sample to the features, each at its own time.
+    fn follow(&mut self, mut fresh: u64) {
+        while fresh != 0 {
+            let slot = fresh.trailing_zeros() as usize;
+            fresh &= fresh - 1;
+            if let Some((at, value)) = self.framer.last(slot) {
+                self.features[slot].update(at, value);
             }
         }
     }
@@ -308,6 +325,8 @@ impl State {
         };
         slots <= MAX_SIGNALS
             && self.framer.slots() == slots
+            && self.features.len() == slots
+            && self.features.iter().all(SignalFeatures::is_consistent)
             && self.reorder.is_consistent(slots)
             && stage
     }

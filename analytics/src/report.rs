@@ -241,6 +241,7 @@ impl State {
             signal: name.clone(),
             last: self.framer.last(slot).map(|(at, value)| (time(at), value)),
             normal: normal(slot),
+            features: self.features[slot].values(),
         };
         Some(DeviceView {
             device: self.device.clone(),

@@ -1,5 +1,6 @@
 //! What is known about an asset right now, for people who look rather than wait for findings.
 
+use crate::Feature;
 use telemetry::{
     Assessment, AssetId, Condition, DeviceId, PrognosisOutcome, SensorReport, SignalName, Timestamp,
 };
@@ -41,6 +42,8 @@ pub struct SignalView {
     pub last: Option<(Timestamp, f64)>,
     /// Its normal range; none while learning and for a signal outside the baseline.
     pub normal: Option<NormalRange>,
+    /// The features of it that can be said now.
+    pub features: Vec<(Feature, f64)>,
 }
 
 /// Where the smoothed value of a signal lies while all is well: three healthy spreads each

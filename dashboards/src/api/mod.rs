@@ -17,6 +17,7 @@ pub mod devices;
 pub mod engineers;
 mod errors;
 mod extract;
+pub mod features;
 mod findings;
 mod guard;
 pub mod health;
@@ -127,6 +128,7 @@ fn resources() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(assets::list, assets::create))
         .routes(routes!(assets::get, assets::update))
+        .routes(routes!(features::list))
         .routes(routes!(assets::reasons::accept_normal))
         .routes(routes!(customers::list, customers::create))
         .routes(routes!(sites::list, sites::create))

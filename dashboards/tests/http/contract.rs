@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 51] = [
+const ROUTES: [(&str, &str); 52] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -22,6 +22,7 @@ const ROUTES: [(&str, &str); 51] = [
     ("post", "/api/v1/assets"),
     ("get", "/api/v1/assets/{id}"),
     ("patch", "/api/v1/assets/{id}"),
+    ("get", "/api/v1/assets/{id}/features"),
     ("get", "/api/v1/customers"),
     ("post", "/api/v1/customers"),
     ("get", "/api/v1/sites"),

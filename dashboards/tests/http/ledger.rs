@@ -1,6 +1,6 @@
 //! Customers, sites, engineers, models, devices, assets.
 
-use analytics::{AssetView, DeviceView, NormalRange, SignalView};
+use analytics::{AssetView, DeviceView, Feature, NormalRange, SignalView};
 use serde_json::json;
 use telemetry::{
     Assessment, Condition, ConditionState, HealthIndex, NoPrognosis, Prognosis, PrognosisOutcome,
@@ -175,6 +175,60 @@ async fn a_learning_asset_shows_its_progress_and_why_there_is_no_forecast() {
     plant.close().await;
 }
 
+#[tokio::test]
+async fn features_are_named_after_their_signal_and_have_units() {
+    let plant = Plant::open().await;
+    plant
+        .publish(&[("pump-1", 0, &[("flow_l_min", 20.0)])])
+        .await;
+    let none = plant.read("/api/v1/assets/pump-1/features").await;
+    assert_eq!(none["items"], json!([]), "nothing was said yet");
+    let mut shown = view("pump-1");
+    let mut wave = shown.devices[0].clone();
+    wave.device = device("pump-1.waveform");
+    wave.signals[0].signal = SignalName::new("waveform.x.velocity_rms_mm_s").unwrap();
+    wave.signals[0].features.truncate(1);
+    shown.devices.push(wave);
+    plant.parts.fleet.put_view(&shown);
+    let page = plant.read("/api/v1/assets/pump-1/features").await;
+    let items = page["items"].as_array().unwrap();
+    let told: Vec<_> = items
+        .iter()
+        .map(|one| (&one["name"], &one["unit"], &one["value"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("flow_l_min.mean"), &json!("L/min"), &json!(21.5)),
+            (&json!("flow_l_min.slope"), &json!("L/min/s"), &json!(-0.25)),
+            (
+                &json!("waveform.x.velocity_rms_mm_s"),
+                &json!("mm/s"),
+                &json!(20.0)
+            ),
+            (
+                &json!("waveform.x.velocity_rms_mm_s.mean"),
+                &json!("mm/s"),
+                &json!(21.5)
+            ),
+        ]
+    );
+    let one = plant
+        .read("/api/v1/assets/pump-1/features?signal=flow_l_min&limit=1")
+        .await;
+    assert_eq!(one["items"].as_array().unwrap().len(), 1);
+    assert!(one["next"].is_string());
+    assert_eq!(
+        plant
+            .get("/api/v1/assets/nobody/features")
+            .await
+            .status()
+            .as_u16(),
+        404
+    );
+    plant.close().await;
+}
+
 fn view(name: &str) -> AssetView {
     let condition: Condition = condition(name, "cavitation", 10);
     let health = HealthIndex::new(45.0);
@@ -213,6 +267,7 @@ fn view(name: &str) -> AssetView {
                     low: 30.0,
                     high: 34.0,
                 }),
+                features: vec![(Feature::Mean, 21.5), (Feature::Slope, -0.25)],
             }],
             condition,
         }],
