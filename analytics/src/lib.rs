@@ -55,3 +55,4 @@ pub use fleet::{Assignment, Fleet};
 pub use health::explanation::explain;
 pub use manipulation::features::{Feature, SignalFeatures};
 pub use view::{AssetView, DeviceView, FleetStats, NormalRange, SignalView};
+pub use waves::waveforms_of;

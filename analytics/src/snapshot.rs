@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::AnalyticsError;
 
 const MAGIC: [u8; 4] = *b"BWAN";
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 2;
 const HEADER: usize = 6;
 
 pub(crate) fn encode<T: Serialize>(key: &str, state: &T) -> Result<Vec<u8>, AnalyticsError> {

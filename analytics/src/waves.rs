@@ -36,8 +36,9 @@ const SPEED_WITHIN_US: i64 = 60_000_000;
 /// What is put after the name of a device for its snapshots.
 const SUFFIX: &str = ".waveform";
 
-/// The name a device's snapshots are watched under; none when it would be too long for one.
-pub(crate) fn watched_as(device: &DeviceId) -> Option<DeviceId> {
+/// The name a device's vibration snapshots are watched under, apart from its readings; none
+/// when it would be too long for one.
+pub fn waveforms_of(device: &DeviceId) -> Option<DeviceId> {
     DeviceId::new(&format!("{device}{SUFFIX}")).ok()
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn row(
     model: Option<&Arc<AssetModel>>,
     last: impl FnOnce(&SignalName) -> Option<(i64, f64)>,
 ) -> Option<ReadingBatch> {
-    let device = watched_as(&waveform.device)?;
+    let device = waveforms_of(&waveform.device)?;
     let trace = Trace::of_waveform(waveform).ok()?;
     let declared = model.and_then(|model| model.machine.as_ref());
     let machine = declared.map(MachineVibration::from).unwrap_or_default();

@@ -226,7 +226,7 @@ story('a vibration snapshot is drawn with its figures and can be downloaded', {}
   await until('both are stored', async () => (await program.get('/waveforms?device=pump-1')).items.length === 2);
   await visit(page, `${program.url}/assets/pump-1`);
   const panel = page.locator('[data-waveforms]');
-  await panel.locator('.uplot canvas').waitFor();
+  await panel.locator('.uplot canvas').first().waitFor();
   // A sine of two g has an effective value of √2 g.
   await panel.locator('dd', { hasText: /^1\.41\sg$/ }).waitFor();
   await panel.locator('dd', { hasText: /^12\.8\skHz$/ }).waitFor();
@@ -239,6 +239,28 @@ story('a vibration snapshot is drawn with its figures and can be downloaded', {}
   assert.match(file.suggestedFilename(), /^pump-1-acceleration_g-radial-.*\.f32$/);
   assert.equal((await readFile(await file.path())).length, 4 * rate);
   await screenshot(page, 'waveform');
+});
+
+story('the spectrum of a snapshot shows its line, its velocity and why there is no zone', {}, async (page) => {
+  const rate = 12_800;
+  const sine = Float32Array.from({ length: rate }, (_, n) => 2 * Math.sin((2 * Math.PI * 50 * n) / rate));
+  const words = new URLSearchParams({ device: 'fan-1', signal: 'acceleration_g', axis: 'radial', unit: 'g', sample_rate_hz: rate, ts: new Date(START).toISOString() });
+  assert.equal((await program.post(`/readings?${words}`, new Uint8Array(sine.buffer))).waveforms, 1);
+  await until('it is stored', async () => (await program.get('/waveforms?device=fan-1')).items.length === 1);
+  await until('the asset is there', () => program.get('/assets/fan-1'));
+  await visit(page, `${program.url}/assets/fan-1`);
+  const panel = page.locator('[data-spectrum]');
+  await panel.locator('[data-spectrum-chart] canvas').waitFor();
+  // Two g at 50 Hz: 2 · 9.80665 / (2π · 50) / √2 = 44.1 mm/s.
+  await panel.locator('dd', { hasText: /^44\.1\smm\/s$/ }).waitFor();
+  await panel.getByText('names no machine group').waitFor();
+  await panel.locator('[data-kind="envelope"]').click();
+  await page.waitForURL(/spectrum=envelope/);
+  await panel.getByText(/^.*Envelope of /).waitFor();
+  assert.ok(await panel.locator('[data-kind="order"]').isDisabled(), 'orders need a speed');
+  await panel.locator('[data-kind="velocity"]').click();
+  await panel.locator('dd', { hasText: /^44\.1\smm\/s$/ }).waitFor();
+  await screenshot(page, 'spectrum');
 });
 
 /** Every page, in every language, theme and width: accessible, no sideways scrolling, no complaint. */

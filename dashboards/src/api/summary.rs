@@ -343,12 +343,16 @@ pub fn summary(facts: &Facts<'_>) -> AssetSummary {
 
 /// The state of an asset alone.
 pub fn asset_state(facts: &Facts<'_>) -> AssetState {
-    let words: Vec<_> = facts
-        .asset
-        .devices
-        .iter()
-        .map(|device| state::device_word(live_of(facts, device), facts.stored.contains_key(device)))
-        .collect();
+    let words = facts.asset.devices.iter().flat_map(|device| {
+        let stored = facts.stored.contains_key(device);
+        let own = state::device_word(live_of(facts, device), stored);
+        let snapshots = snapshots_of(facts, device).map(|live| state::DeviceWord {
+            online: own.online,
+            ..state::device_word(Some(live), false)
+        });
+        std::iter::once(own).chain(snapshots)
+    });
+    let words: Vec<_> = words.collect();
     state::merge(&words)
 }
 
@@ -375,11 +379,20 @@ fn live_of<'a>(facts: &Facts<'a>, device: &DeviceId) -> Option<&'a crate::fleet:
 
 fn lives<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a crate::fleet::DeviceLive> {
     let facts = *facts;
-    facts
-        .asset
-        .devices
-        .iter()
-        .filter_map(move |device| live_of(&facts, device))
+    facts.asset.devices.iter().flat_map(move |device| {
+        let own = live_of(&facts, device);
+        own.into_iter().chain(snapshots_of(&facts, device))
+    })
+}
+
+/// What is said of a device's vibration snapshots, which are watched apart from its readings;
+/// none while they are learned: at one a quarter hour that takes a day, in which the readings
+/// speak for the asset.
+fn snapshots_of<'a>(facts: &Facts<'a>, device: &DeviceId) -> Option<&'a crate::fleet::DeviceLive> {
+    let live = live_of(facts, &analytics::waveforms_of(device)?)?;
+    let view = live.view.as_ref()?;
+    let learning = matches!(view.condition.state, ConditionState::Learning { .. });
+    (!learning).then_some(live)
 }
 
 fn condition_view(condition: &telemetry::Condition, model: Option<&AssetModel>) -> ConditionView {

@@ -229,6 +229,39 @@ async fn features_are_named_after_their_signal_and_have_units() {
     plant.close().await;
 }
 
+#[tokio::test]
+async fn snapshots_speak_for_the_asset_once_they_are_learned() {
+    let plant = Plant::open().await;
+    plant
+        .publish(&[("pump-1", 0, &[("flow_l_min", 20.0)])])
+        .await;
+    let mut shown = view("pump-1");
+    let mut wave = shown.devices[0].clone();
+    wave.device = device("pump-1.waveform");
+    let own = &mut shown.devices[0];
+    own.condition.state = ConditionState::Normal;
+    own.assessment = None;
+    for (state, expected) in [
+        (
+            ConditionState::Learning {
+                rows: 3,
+                needed: 100,
+            },
+            "healthy",
+        ),
+        (ConditionState::Alarm, "warning"),
+    ] {
+        wave.condition.state = state;
+        shown.devices.truncate(1);
+        shown.devices.push(wave.clone());
+        plant.parts.fleet.put_view(&shown);
+        let found = plant.read("/api/v1/assets/pump-1").await;
+        assert_eq!(found["state"], expected);
+        assert_eq!(found["devices"].as_array().unwrap().len(), 1);
+    }
+    plant.close().await;
+}
+
 fn view(name: &str) -> AssetView {
     let condition: Condition = condition(name, "cavitation", 10);
     let health = HealthIndex::new(45.0);
