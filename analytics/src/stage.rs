@@ -14,6 +14,7 @@ use crate::{
     knowledge::Knowledge,
     prognosis::Prognoser,
     views::Views,
+    waves,
 };
 
 /// Learning, then watching.
@@ -76,8 +77,13 @@ impl Watching {
         order.sort_by(|a, b| names[*a].cmp(&names[*b]));
         let model = knowledge.model();
         let (from, to) = learned.span();
+        let wanted = if names.iter().all(waves::is_feature) {
+            waves::VIEWS
+        } else {
+            model.map_or(&[][..], |model| &model.detection.views)
+        };
         Some(Self {
-            views: Views::fit(learned, &order, model)?,
+            views: Views::fit(learned, &order, wanted)?,
             learned: (learned.rows(), from, to),
             sensors: SensorWatch::fit(learned, names, model),
             score: 0.0,

@@ -6,7 +6,7 @@
 //! highest score speaks: each is calibrated to alarm at 1 by itself.
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetModel, View as Wanted, ViewScore};
+use telemetry::{View as Wanted, ViewScore};
 
 use crate::{
     detection::{
@@ -29,14 +29,9 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    /// Fits the views that the model asks for, or the default, to a learned stretch. `order`
+    /// Fits the views that are wanted, or the default, to a learned stretch. `order`
     /// holds the slots in the order of their names. None when no view can be fitted.
-    pub(crate) fn fit(
-        learned: &Learned,
-        order: &[usize],
-        model: Option<&AssetModel>,
-    ) -> Option<Self> {
-        let wanted = model.map_or(&[][..], |model| &model.detection.views);
+    pub(crate) fn fit(learned: &Learned, order: &[usize], wanted: &[Wanted]) -> Option<Self> {
         let fit = |kind: Kind| kind.fit(learned, order).map(|view| (view, 0.0));
         let mut views: Vec<_> = kinds(wanted, order.len())
             .into_iter()

@@ -17,7 +17,9 @@
 
 use std::sync::Arc;
 
-use telemetry::{AssetModel, DeviceId, ReadingBatch, SignalName, Timestamp, Waveform};
+use telemetry::{
+    AssetModel, DERIVED_PREFIX, DeviceId, ReadingBatch, SignalName, Timestamp, View, Waveform,
+};
 
 use crate::{
     Config,
@@ -33,6 +35,9 @@ const ON_DELAY_SNAPSHOTS: u32 = 3;
 const OFF_DELAY_SNAPSHOTS: u32 = 5;
 /// How far from the end of a snapshot its speed may have been measured, in microseconds.
 const SPEED_WITHIN_US: i64 = 60_000_000;
+/// How the features of snapshots are watched, whatever the model wants for its readings: wear
+/// makes them grow, and a machine that stands still makes all of them small, which is no fault.
+pub(crate) const VIEWS: &[View] = &[View::Cusum];
 /// What is put after the name of a device for its snapshots.
 const SUFFIX: &str = ".waveform";
 
@@ -45,6 +50,11 @@ pub fn waveforms_of(device: &DeviceId) -> Option<DeviceId> {
 /// Whether snapshots are watched under this name.
 pub(crate) fn is_watched_as(device: &DeviceId) -> bool {
     device.as_str().ends_with(SUFFIX)
+}
+
+/// Whether a signal is a feature of snapshots.
+pub(crate) fn is_feature(signal: &SignalName) -> bool {
+    signal.as_str().starts_with(DERIVED_PREFIX)
 }
 
 /// How snapshots are watched.

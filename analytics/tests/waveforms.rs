@@ -119,6 +119,24 @@ fn a_bearing_that_wears_out_is_told_and_a_healthy_one_is_not() {
 }
 
 #[test]
+fn a_machine_that_stands_still_is_no_fault() {
+    let mut fleet = Fleet::new(Config::default()).unwrap();
+    let mut found = apply(&mut fleet, 0..LEARNING + 20, |_| 0.0);
+    let model = model();
+    for number in LEARNING + 20..LEARNING + 60 {
+        let mut record = snapshot(number, 0.0);
+        let still = record.waveforms[0]
+            .samples
+            .iter()
+            .map(|value| value / 1000.0);
+        record.waveforms[0].samples = still.collect();
+        fleet.apply(&record, &mut assign(&model), &mut found);
+    }
+    found.extend(apply(&mut fleet, LEARNING + 60..LEARNING + 100, |_| 0.0));
+    assert_eq!(alarms(&found), []);
+}
+
+#[test]
 fn the_same_journal_gives_the_same_findings_over_a_restart() {
     let grows = |number: u32| 0.05 * f64::from(number);
     let mut whole = Fleet::new(Config::default()).unwrap();
