@@ -2,7 +2,7 @@
 //!
 //! Why this one: it takes 76 bytes and a few dozen operations a value, and what it gives moves
 //! with the unit (a signal in °C and in K has the same quantiles but for the zero point). A
-//! DDSketch promises a *relative* error, which depends on where zero is and costs kilobytes; a
+//! `DDSketch` promises a *relative* error, which depends on where zero is and costs kilobytes; a
 //! t-digest is sharper at the ends but sorts buffers and takes a kilobyte as well. What P² does
 //! not give is a proven error or merging; neither is needed for a feature.
 //!
@@ -146,9 +146,9 @@ mod tests {
         ];
         for (name, shape, rank) in shapes {
             let mut quantiles = Quantiles::new();
-            uniform(20_000, 3)
-                .into_iter()
-                .for_each(|u| quantiles.push(shape(u)));
+            for u in uniform(20_000, 3) {
+                quantiles.push(shape(u));
+            }
             for (value, wanted) in quantiles.values().into_iter().zip([0.05, 0.5, 0.95]) {
                 let got = rank(value.unwrap() as f32);
                 assert!((got - wanted).abs() < 0.015, "{name}: {wanted} is at {got}");
@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn what_is_long_ago_fades() {
         let mut quantiles = Quantiles::new();
-        uniform(100_000, 1)
-            .into_iter()
-            .for_each(|u| quantiles.push(u));
-        uniform(400_000, 2)
-            .into_iter()
-            .for_each(|u| quantiles.push(u + 100.0));
+        for u in uniform(100_000, 1) {
+            quantiles.push(u);
+        }
+        for u in uniform(400_000, 2) {
+            quantiles.push(u + 100.0);
+        }
         let [low, middle, high] = quantiles.values().map(Option::unwrap);
         assert!(
             low > 90.0 && (100.0..101.0).contains(&middle) && high <= 101.0,
