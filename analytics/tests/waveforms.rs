@@ -1,6 +1,11 @@
 //! Vibration snapshots on their way through the fleet: a bearing that wears out is told, a
 //! healthy one is not, and a restart changes nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test they are called from"
+)]
+
 use std::{f64::consts::TAU, sync::Arc};
 
 use analytics::{Assignment, Config, Fleet};
