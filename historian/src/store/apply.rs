@@ -7,11 +7,9 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use rustc_hash::FxHashMap;
-use telemetry::{JournalRecord, Offset};
+use telemetry::{JournalRecord, Offset, Row, SignalName};
 
-use super::{
-    SeriesKey, chunk::Points, disk, follow::Follower, rollup::Row, state::State, tier::Tier,
-};
+use super::{SeriesKey, chunk::Points, disk, follow::Follower, rollup, state::State, tier::Tier};
 use crate::error::HistorianError;
 
 /// A point that is not later than all others of its series.
@@ -89,7 +87,11 @@ impl Follower {
     }
 
     /// The rows of a roll-up that the catalogue names.
-    pub(crate) fn load_rows(&self, chunk: i64, tier: Tier) -> Result<Vec<Row>, HistorianError> {
+    pub(crate) fn load_rows(
+        &self,
+        chunk: i64,
+        tier: Tier,
+    ) -> Result<Vec<rollup::Row>, HistorianError> {
         disk::roll_up(&self.reader, chunk, tier)?.ok_or_else(|| {
             let id = chunk as u64 * 4 + tier.number() as u64;
             HistorianError::corrupt("roll-up", id, "it is missing")
@@ -103,38 +105,52 @@ impl Follower {
     }
 }
 
+/// The series of the signals a device sent in its last row: mostly those of its next one.
+#[derive(Default)]
+struct Known<'a> {
+    signals: &'a [u32],
+    series: Vec<u32>,
+}
+
 /// Appends what is later than all others; the rest goes to `late`. Gives the number appended.
 fn append(state: &mut State, record: &JournalRecord, late: &mut Vec<Late>) -> usize {
     let readings = &record.readings;
+    let mut known: Vec<Known<'_>> = Vec::new();
+    known.resize_with(readings.devices().len(), Known::default);
     // (device, signal) of the record's dictionaries to the number of the series.
     let mut numbers: FxHashMap<(u32, u32), u32> = FxHashMap::default();
     let mut added = 0;
     for row in readings.rows() {
         let at = row.measured_at.as_micros();
-        for (&signal, &value) in row.signals.iter().zip(row.values) {
-            let number = *numbers
-                .entry((row.device_index, signal))
-                .or_insert_with(|| {
-                    let name = &readings.signals()[signal as usize];
-                    state.find(row.device, name).unwrap_or_else(|| {
-                        let key = SeriesKey {
-                            device: row.device.clone(),
-                            signal: name.clone(),
-                        };
-                        state.add(key, false)
-                    })
-                });
-            if state.series[number as usize].append(at, value) {
+        let known = &mut known[row.device_index as usize];
+        if known.signals != row.signals {
+            known.signals = row.signals;
+            known.series.clear();
+            known.series.extend(row.signals.iter().map(|&signal| {
+                let number = numbers.entry((row.device_index, signal));
+                *number
+                    .or_insert_with(|| series_of(state, &row, &readings.signals()[signal as usize]))
+            }));
+        }
+        for (&series, &value) in known.series.iter().zip(row.values) {
+            if state.series[series as usize].append(at, value) {
                 added += 1;
             } else {
-                late.push(Late {
-                    series: number,
-                    at,
-                    value,
-                });
+                late.push(Late { series, at, value });
             }
         }
     }
     state.tail_points += added;
     added
+}
+
+/// The number of a series, which is added when it is new.
+fn series_of(state: &mut State, row: &Row<'_>, name: &SignalName) -> u32 {
+    state.find(row.device, name).unwrap_or_else(|| {
+        let key = SeriesKey {
+            device: row.device.clone(),
+            signal: name.clone(),
+        };
+        state.add(key, false)
+    })
 }

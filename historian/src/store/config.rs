@@ -14,8 +14,13 @@ pub struct StoreConfig {
     /// How often the tail is written to chunks. After a crash at most this much of the journal
     /// is read again; shorter means more, smaller chunks to merge later.
     pub flush_interval: Duration,
-    /// Points in memory at which the tail is written to chunks at once: 16 bytes each.
+    /// Points in memory at which the tail is written to chunks at once: 16 bytes each. While the
+    /// journal holds more to apply there may be twice as many.
     pub max_tail_points: usize,
+    /// How much faster than real time the clock of retention follows that of the machine; none
+    /// believes the machine at once. A clock that jumps ahead by a year and is wrong for an hour
+    /// then costs an hour times this of what is kept, instead of everything.
+    pub max_clock_rate: Option<u32>,
 }
 
 impl StoreConfig {
@@ -26,6 +31,8 @@ impl StoreConfig {
             retention: Retention::default(),
             flush_interval: Duration::from_mins(1),
             max_tail_points: 4_000_000,
+            // After a winter without power it takes a week to let go of what has outlived it.
+            max_clock_rate: Some(24),
         }
     }
 }

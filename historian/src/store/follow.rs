@@ -4,11 +4,15 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use rusqlite::Connection;
 use rustc_hash::FxHashSet;
-use telemetry::{Clock, Offset};
+use telemetry::{Clock, Offset, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, READER, Store, retain::MAX_VACUUMED_PAGES};
+use super::{
+    Inner, READER, Store,
+    cautious::{self, CautiousClock},
+    retain::MAX_VACUUMED_PAGES,
+};
 use crate::{
     error::HistorianError,
     journal::{Journal, lock},
@@ -21,6 +25,10 @@ const READ_BYTES: usize = 8 << 20;
 /// Points rewritten in one go of compaction. After each piece of journal at least as many
 /// points are merged as came in, so compaction keeps up without ever holding readings up long.
 const COMPACT_POINTS: usize = 500_000;
+
+/// How much larger the tail may grow while the journal holds more to apply: compressing a full tail
+/// takes a second or two, in which nothing new would be seen.
+const TAIL_WHILE_BEHIND: usize = 2;
 
 /// How often retention is looked after.
 const RETAIN_EVERY: Duration = Duration::from_mins(10);
@@ -80,6 +88,8 @@ struct Task {
     follower: Option<Follower>,
     next_flush: Instant,
     next_retain: Instant,
+    /// The clock of retention, and when it was looked at.
+    retention_clock: Option<(CautiousClock, Instant)>,
     /// The position this run has saved in the journal.
     saved: Option<Offset>,
 }
@@ -103,6 +113,7 @@ impl Store {
         let mut task = Task {
             next_flush: Instant::now() + self.0.config.flush_interval,
             next_retain: Instant::now(),
+            retention_clock: None,
             saved: None,
             store: self,
             journal,
@@ -160,7 +171,10 @@ impl Task {
 
     async fn flush_when_due(&mut self) -> Result<(), HistorianError> {
         let inner = &self.store.0;
-        let full = inner.state().tail_points >= inner.config.max_tail_points;
+        let (points, most) = (inner.state().tail_points, inner.config.max_tail_points);
+        // What has arrived is shown before it is written down, as long as there is room for it.
+        let is_behind = inner.applied() < *self.journal.committed().borrow();
+        let full = points >= most && !is_behind || points >= most.saturating_mul(TAIL_WHILE_BEHIND);
         if full || Instant::now() >= self.next_flush {
             self.flush().await?;
             self.next_flush = Instant::now() + self.store.0.config.flush_interval;
@@ -190,11 +204,29 @@ impl Task {
             return Ok(());
         }
         if !self.store.0.config.retention.keeps_all() {
-            let now = self.store.0.now();
+            let now = self.retention_now().await?;
             step(&mut self.follower, move |follower| follower.retain(now)).await?;
         }
         self.next_retain = Instant::now() + RETAIN_EVERY;
         Ok(())
+    }
+
+    /// The time retention goes by.
+    async fn retention_now(&mut self) -> Result<Timestamp, HistorianError> {
+        let (wall, now) = (self.store.0.now(), Instant::now());
+        if let Some((clock, looked_at)) = &mut self.retention_clock {
+            let passed = now.saturating_duration_since(*looked_at);
+            *looked_at = now;
+            return Ok(clock.look(wall, passed));
+        }
+        let at = step(&mut self.follower, |follower| {
+            cautious::load(&follower.reader)
+        });
+        let max_rate = self.store.0.config.max_clock_rate;
+        let mut clock = CautiousClock::new(at.await?, wall, max_rate);
+        let at = clock.look(wall, Duration::ZERO);
+        self.retention_clock = Some((clock, now));
+        Ok(at)
     }
 
     async fn finish(mut self) -> Result<(), HistorianError> {

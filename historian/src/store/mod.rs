@@ -22,14 +22,14 @@
 //! * **Roll-ups** of a minute, an hour and a day (count, least, greatest, sum, first, last) belong
 //!   to a chunk and are written with it in one transaction, so they are exact whatever happens:
 //!   late points rewrite the chunk and its rows with it. Beside the readings a roll-up is kept only
-//!   where a row stands for 256 of them, which is where a query gains by it; the others are made
+//!   where a row stands for 48 of them, which is where a query gains by it; the others are made
 //!   when the readings go. [`Grid`] says which parts a query answers and why they are exact.
 //! * **Retention** goes by tier and signal. A chunk has outlived a tier when its newest reading is
 //!   older than the tier is kept *and* it was stored that long ago; recordings of the past that are
 //!   replayed today stay for the whole retention. Readings dated in the future are judged by when
 //!   they were stored. A chunk leaves as its next coarser tier, until the last has been outlived.
 //!   A chunk spans at most about a month, which is how much longer than asked its oldest readings
-//!   may stay. A point that comes for a time whose readings have gone is added to the roll-ups.
+//!   may stay. Its clock does not believe a jump of the machine's at once. A point that comes for a time whose readings have gone is added to the roll-ups.
 //! * **Damage.** A chunk that cannot be read when a late point, a merge or retention needs it is set
 //!   aside with its bytes, counted and listed; the rest goes on. Queries name it until then.
 //! * **Memory.** Some 56 bytes a chunk and 16 bytes a point of the tail, which is bounded.
@@ -37,6 +37,7 @@
 //! One task ([`Store::run`]) changes points; findings are written by whoever has them.
 
 mod apply;
+mod cautious;
 mod chunk;
 mod columns;
 mod compact;

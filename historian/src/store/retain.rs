@@ -9,7 +9,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use telemetry::Timestamp;
 
 use super::{
-    disk, findings,
+    cautious, disk, findings,
     follow::Follower,
     late,
     rollup::{self, Row},
@@ -75,6 +75,7 @@ impl Follower {
             let cutoff = (now - kept).as_micros();
             waveforms::delete_old(&connection, now.as_micros(), cutoff)?;
         }
+        cautious::save(&connection, now)?;
         sqlite::give_back(&connection, MAX_VACUUMED_PAGES)?;
         Ok(deleted)
     }

@@ -24,9 +24,9 @@ const MIN_PCO_ROWS: usize = 64;
 const MAX_ROWS: usize = 1 << 20;
 
 /// A roll-up is kept beside readings only where a row stands for this many readings on
-/// average. It then takes some hundredths of a byte a reading; for fewer the readings
-/// themselves are read about as fast.
-const MIN_READINGS_PER_ROW: usize = 256;
+/// average: minutes of a signal that is sent every second are, and take less than a fifth of a
+/// byte a reading. For fewer, the readings themselves are read about as fast.
+const MIN_READINGS_PER_ROW: usize = 48;
 
 /// Chunks of fewer readings have no roll-ups beside these: they are read in a fraction of a
 /// millisecond, and sooner or later merged into larger ones.
@@ -327,8 +327,8 @@ mod tests {
         };
         assert_eq!(
             every(1_000_000, 65_536),
-            [Tier::Hour],
-            "1 Hz: 3,600 readings an hour"
+            [Tier::Minute, Tier::Hour],
+            "1 Hz: 60 readings a minute, 3,600 an hour"
         );
         assert_eq!(
             every(100_000, 65_536),
@@ -337,8 +337,13 @@ mod tests {
         );
         assert_eq!(
             every(60_000_000, 44_640),
+            [Tier::Hour, Tier::Day],
+            "one a minute: 60 an hour, 1,440 a day"
+        );
+        assert_eq!(
+            every(90_000_000, 44_640),
             [Tier::Day],
-            "one a minute: 1,440 a day"
+            "40 an hour are too few for hours"
         );
         assert_eq!(every(3_600_000_000, 20_000), [], "one an hour");
         assert_eq!(every(1_000_000, 16_383), [], "a small chunk");

@@ -36,6 +36,8 @@ impl House {
     ) -> Self {
         let journal = Journal::open(JournalConfig::at(folder.path().join("journal.db"))).unwrap();
         let mut config = StoreConfig::at(folder.path().join("store.db"));
+        // Tests let months pass in a moment.
+        config.max_clock_rate = None;
         change(&mut config);
         let store = Store::open(config, &journal).await.unwrap();
         let shutdown = CancellationToken::new();
@@ -312,6 +314,35 @@ async fn retention_drops_what_was_measured_and_stored_long_ago() {
         ..FindingQuery::default()
     };
     assert!(house.store.findings(all).await.unwrap().is_empty());
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_by_a_year_deletes_nothing() {
+    let clock = clock();
+    let now = clock.now().as_micros() / 1_000_000;
+    let careful = |config: &mut StoreConfig| {
+        config.retention = Retention::all(100 * DAY);
+        config.max_clock_rate = Some(24);
+    };
+    let house = House::open(TempDir::new().unwrap(), &clock, careful).await;
+    house.append("live", ramp(now - 10..now)).await;
+    house.settle().await;
+    let folder = house.close().await;
+    clock.advance(400 * DAY);
+    let file = Connection::open(folder.path().join("store.db")).unwrap();
+    let forgotten = file.execute("DELETE FROM retention_clock", []).unwrap();
+    assert_eq!(forgotten, 1);
+    let house = House::open(folder, &clock, careful).await;
+    let noted = || -> i64 {
+        let sql = "SELECT count(*) FROM retention_clock";
+        file.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    // A pass has come to its end when it has left its note.
+    while noted() == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(house.store.reading_count(), 10);
     house.close().await;
 }
 

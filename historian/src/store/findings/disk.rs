@@ -14,6 +14,7 @@ use crate::error::{During, HistorianError};
 /// What version 3 added: findings packed into chunks. `finding_log` holds what was said since they
 /// were packed last, whole batches; `finding_words` and `finding_sources` count from 0 without gaps.
 /// `damaged_findings` keeps the bytes of what could not be read, in case somebody can.
+/// `retention_clock` is how far retention has believed the clock of the machine.
 macro_rules! added_in_version_3 {
     () => {
         "
@@ -56,6 +57,10 @@ macro_rules! added_in_version_3 {
             reason TEXT NOT NULL,
             keys BLOB NOT NULL,
             data BLOB NOT NULL
+        ) STRICT;
+        CREATE TABLE retention_clock (
+            only INTEGER PRIMARY KEY CHECK (only = 1),
+            at INTEGER NOT NULL
         ) STRICT;
         "
     };

@@ -388,7 +388,7 @@ async fn a_damaged_batch_of_the_log_is_set_aside_and_the_rest_is_there() {
 /// The table of findings in files of version 1 and 2.
 const OLD_FINDINGS: &str = "
     DROP TABLE finding_sources; DROP TABLE finding_words; DROP TABLE finding_chunks;
-    DROP TABLE finding_log; DROP TABLE damaged_findings;
+    DROP TABLE finding_log; DROP TABLE damaged_findings; DROP TABLE retention_clock;
     CREATE TABLE findings (
         asset TEXT NOT NULL, device TEXT NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL,
         stored_at INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL,
