@@ -16,6 +16,7 @@ pub(crate) mod alarm;
 pub mod any;
 pub(crate) mod baseline;
 pub mod bounds;
+pub mod calibration;
 #[cfg(test)]
 mod conformance;
 pub mod cusum;
@@ -26,6 +27,7 @@ pub mod learned;
 pub mod level;
 pub(crate) mod limits;
 pub mod pca;
+pub mod peers;
 pub(crate) mod scorer;
 pub mod sensor;
 pub(crate) mod signature;
