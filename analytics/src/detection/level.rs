@@ -11,6 +11,9 @@
 //! b ← b + w(|z|) z s / 250     w = 1 up to 2, falling to 0 at 8
 //! ```
 //!
+//! The baseline never leaves the learned centre by more than six spreads, so that a fault
+//! which grows slower than the baseline can creep is still found.
+//!
 //! # Source
 //! Lowry, Woodall, Champ & Rigdon, "A multivariate exponentially weighted moving average
 //! control chart", Technometrics 34 (1992). Drift scale and hesitant following are ours.
@@ -33,6 +36,10 @@ const FOLLOW_ROWS: f64 = 250.0;
 const FOLLOW_FULL: f64 = 2.0;
 /// … and from this many on not at all: that is no drift but a fault.
 const FOLLOW_END: f64 = 8.0;
+/// Furthest that the baseline may creep from the learned centre, in spreads. Healthy running
+/// of a pump rig for two hours needs more than four (5 % of its rows would alarm) and gains
+/// nothing beyond six.
+const MAX_DRIFT: f64 = 6.0;
 /// Rows in which the baseline takes over what a fault left behind once it has clearly gone:
 /// ten times the reach of the smoothing, so that the return itself is over before.
 const RELEARN_ROWS: f64 = 100.0;
@@ -42,6 +49,8 @@ const RELEARN_ROWS: f64 = 100.0;
 struct Track {
     smoothed: f64,
     base: f64,
+    /// What the baseline may not leave: the learned centre, moved only by a recovery.
+    anchor: f64,
     learned: Signal,
 }
 
@@ -80,6 +89,7 @@ impl Detector for Level {
                     now
                 },
                 base: learned_signal.centre,
+                anchor: learned_signal.centre,
                 learned: *learned_signal,
             }
         };
@@ -165,15 +175,71 @@ impl Track {
     /// Lets the baseline creep towards a small deviation, or to what a fault left behind.
     fn follow(&mut self, z: f64, is_recovered: bool) {
         let far = z.abs();
-        let rate = if is_recovered {
-            1.0 / RELEARN_ROWS
-        } else if far <= FOLLOW_FULL {
-            1.0 / FOLLOW_ROWS
+        let moved = z * self.learned.spread;
+        if is_recovered {
+            self.base += moved / RELEARN_ROWS;
+            self.anchor += moved / RELEARN_ROWS;
+            return;
+        }
+        let weight = if far <= FOLLOW_FULL {
+            1.0
         } else if far < FOLLOW_END {
-            FOLLOW_FULL / far * (FOLLOW_END - far) / (FOLLOW_END - FOLLOW_FULL) / FOLLOW_ROWS
+            FOLLOW_FULL / far * (FOLLOW_END - far) / (FOLLOW_END - FOLLOW_FULL)
         } else {
             return;
         };
-        self.base += rate * z * self.learned.spread;
+        let furthest = MAX_DRIFT * self.learned.spread;
+        let base = self.base + weight * moved / FOLLOW_ROWS;
+        self.base = base.clamp(self.anchor - furthest, self.anchor + furthest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fitted() -> Level {
+        let mut learned = Learned::new(400, 2);
+        for row in 0..400 {
+            let at = f64::from(row);
+            learned.push(i64::from(row), |slot| {
+                5.0 + (at * if slot == 0 { 0.7 } else { 1.9 }).sin()
+            });
+        }
+        Level::fit(&learned, &[0, 1]).unwrap()
+    }
+
+    #[test]
+    fn a_fault_that_grows_slower_than_the_baseline_creeps_is_found() {
+        let mut level = fitted();
+        let spread = level.tracks[0].learned.spread;
+        // One spread in a thousand rows: four times slower than the baseline can follow.
+        let mut grown = (0..30_000).map(|row| {
+            let x = 5.0 + spread * f64::from(row) / 1_000.0;
+            level
+                .score(0, |slot| if slot == 0 { x } else { 5.0 })
+                .unwrap()
+        });
+        let early = grown.by_ref().take(4_000).fold(0.0, f64::max);
+        assert!(early < 1.0, "followed at first: {early}");
+        assert!(
+            grown.any(|score| score >= 1.0),
+            "and found when it has gone too far"
+        );
+    }
+
+    #[test]
+    fn a_small_shift_is_taken_over_and_a_clear_one_is_not() {
+        for (spreads, is_followed) in [(2.0, true), (12.0, false)] {
+            let mut level = fitted();
+            let x = 5.0 + spreads * level.tracks[0].learned.spread;
+            let mut last = 0.0;
+            for _ in 0..2_000 {
+                last = level
+                    .score(0, |slot| if slot == 0 { x } else { 5.0 })
+                    .unwrap();
+            }
+            assert_eq!(last < 0.1, is_followed, "{spreads}: {last}");
+        }
     }
 }

@@ -91,9 +91,11 @@ fn skab_text(figures: &skab::Figures) -> String {
         "fault found in {} of {}, median delay {delay} rows\n",
         figures.detected, figures.files
     );
-    if let Some(far) = figures.free_far {
+    if let Some(free) = figures.free {
         text += &format!(
-            "without a fault: alarm on {far:.2} % of the rows after 2,000 of commissioning\n"
+            "without a fault: alarm on {:.2} % of the rows after 2,000 of commissioning, \
+             {} episodes in {:.1} h; limit for one a month: {:.2} times\n",
+            free.far, free.episodes, free.hours, free.limit_for_budget
         );
     }
     text

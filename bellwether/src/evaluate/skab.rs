@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use analytics::detection::any::Kind;
+use analytics::detection::{any::Kind, calibration::Calibration};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -20,6 +20,10 @@ use super::{
 const LEARNING_ROWS: usize = 400;
 /// Rows that the recording without a fault is commissioned on.
 const COMMISSIONING_ROWS: usize = 2_000;
+/// Alarm episodes a month that an engineer would accept of one asset: one.
+const BUDGET: f64 = 1.0;
+/// Hours of a month of 30.44 days.
+const MONTH_HOURS: f64 = 30.44 * 24.0;
 /// Folders of recordings with faults.
 const FOLDERS: [&str; 3] = ["valve1", "valve2", "other"];
 const FREE: &str = "anomaly-free/anomaly-free.csv";
@@ -50,8 +54,20 @@ pub(crate) struct Figures {
     /// Recordings in which some row of the fault is flagged.
     pub(crate) detected: usize,
     pub(crate) median_delay_rows: Option<usize>,
-    /// Alarms on the recording without a fault, per cent of the rows after commissioning.
-    pub(crate) free_far: Option<f64>,
+    /// The recording without a fault.
+    pub(crate) free: Option<Free>,
+}
+
+/// Later healthy running, measured as the program does it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Free {
+    /// Rows beyond the limit, per cent of the rows after commissioning.
+    pub(crate) far: f64,
+    /// Alarm episodes, and the hours in which they happened.
+    pub(crate) episodes: u32,
+    pub(crate) hours: f64,
+    /// The limit that keeps [`BUDGET`], as a factor of the usual one.
+    pub(crate) limit_for_budget: f64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -134,12 +150,12 @@ pub(crate) fn evaluate(data: &Path, out: &Path) -> Result<Figures> {
     figures.median_delay_rows = delays.get(delays.len() / 2).copied();
     (figures.detector, figures.pca) = (ours.flags(), pca.flags());
     figures.always_alarm = always.flags();
-    figures.free_far = free(data, out)?;
+    figures.free = free(data, out)?;
     Ok(figures)
 }
 
 /// The recording without a fault.
-fn free(data: &Path, out: &Path) -> Result<Option<f64>> {
+fn free(data: &Path, out: &Path) -> Result<Option<Free>> {
     let path = data.join(FREE);
     if !path.is_file() {
         return Ok(None);
@@ -149,9 +165,19 @@ fn free(data: &Path, out: &Path) -> Result<Option<f64>> {
         bail!("{}: nothing to learn from", path.display());
     };
     write_flags(&out.join(FREE), &scores, LEARNING_ROWS)?;
-    let later = &scores[COMMISSIONING_ROWS.min(scores.len())..];
-    let alarms = later.iter().filter(|score| **score >= 1.0).count();
-    Ok(Some(100.0 * alarms as f64 / later.len().max(1) as f64))
+    let later = COMMISSIONING_ROWS.min(scores.len());
+    let mut calibration = Calibration::default();
+    for (&at, &score) in recording.times.iter().zip(&scores).skip(later) {
+        calibration.observe(at, score);
+    }
+    calibration.settle();
+    let alarms = scores[later..].iter().filter(|s| **s >= 1.0).count();
+    Ok(calibration.rate().map(|rate| Free {
+        far: 100.0 * alarms as f64 / (scores.len() - later).max(1) as f64,
+        episodes: rate.episodes,
+        hours: rate.months * MONTH_HOURS,
+        limit_for_budget: calibration.limit(BUDGET),
+    }))
 }
 
 fn write_flags(path: &Path, scores: &[f64], from: usize) -> Result<()> {

@@ -36,7 +36,7 @@ fn faults_of_a_pump_are_found_at_few_false_alarms() {
     };
     assert!(found.detector.f1 >= 0.855, "{found:?}");
     assert!(found.detector.far <= 11.0, "{found:?}");
-    assert!(found.free_far.is_none_or(|far| far <= 1.0), "{found:?}");
+    assert!(found.free.is_none_or(|free| free.far <= 1.0), "{found:?}");
     assert!(found.detector.f1 > found.pca.f1 && found.detector.f1 > found.always_alarm.f1);
     assert!(out.path().join("valve1/0.csv").is_file());
 }
