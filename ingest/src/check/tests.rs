@@ -198,7 +198,7 @@ fn a_late_waveform_is_stored_counted_and_marked_like_a_reading() {
     };
     assert_eq!((device.as_str(), *readings, *at), ("p1", 1, NOW));
     assert_eq!((from.secs_from(NOW), from), (-4.0 - WEEK as f64, to));
-    assert_eq!(newest.secs_from(NOW), -3.0);
+    assert_eq!(NOW.since(*newest), Duration::from_secs(3));
     assert_eq!(line.stats.snapshot().readings_late, 1);
     assert!(
         send(&snapshot("a_g", -3 - WEEK)).events.is_empty(),

@@ -82,6 +82,17 @@ pub(super) enum Target {
     Body,
 }
 
+impl Target {
+    /// The device that the topic names.
+    pub(super) fn device<'a>(&'a self, devices: &'a Devices) -> Option<&'a DeviceId> {
+        match self {
+            Self::Device { device, .. } => Some(devices.id(*device)),
+            Self::Sparkplug(topic) => Some(topic.device()),
+            Self::Body => None,
+        }
+    }
+}
+
 /// The place of no device: what has it belongs to nobody.
 pub(super) const NOWHERE: u32 = u32::MAX;
 

@@ -191,11 +191,8 @@ impl Decoder {
     /// The device a topic names, when it fits a pattern.
     pub fn device_of(&self, topic: &str) -> Option<DeviceId> {
         let mut devices = cache::Devices::default();
-        match self.target(topic, &mut devices).ok()? {
-            Target::Device { device, .. } => Some(devices.id(device).clone()),
-            Target::Sparkplug(topic) => Some(topic.device().clone()),
-            Target::Body => None,
-        }
+        let target = self.target(topic, &mut devices).ok()?;
+        target.device(&devices).cloned()
     }
 
     /// Decodes one message into the record: rows for what is good, dead letters for the rest.
@@ -299,11 +296,7 @@ impl Decoder {
             self.stats.noted(sink.noted);
         }
         let denied = refusals.has(DeadLetterReason::NotAuthorized);
-        let device = match target {
-            Target::Device { device, .. } => Some(sender.devices.id(*device)),
-            Target::Sparkplug(topic) => Some(topic.device()),
-            Target::Body => None,
-        };
+        let device = target.device(&sender.devices);
         refusals.into_letters(message, device, &mut record.dead_letters);
         if denied && kept(record) == kept_before {
             Verdict::NotAuthorized

@@ -14,7 +14,6 @@ use tokio::{
     sync::Semaphore,
     time::{self, Instant},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -115,7 +114,8 @@ pub(super) async fn serve_tls(stream: TcpStream, guest: Guest, tls: Arc<Tls>) {
         shutdown,
     } = guest;
     let open = Open::new(&context.parts);
-    let accepting = Box::pin(TlsAcceptor::from(tls.server()).accept(stream));
+    // The session is in a box: every future on the way down would hold a place for it otherwise.
+    let accepting = Box::pin(tls::accept(stream, tls.server()));
     drop(tls);
     let accepted = tokio::select! {
         () = shutdown.cancelled() => return,
@@ -130,7 +130,7 @@ pub(super) async fn serve_tls(stream: TcpStream, guest: Guest, tls: Arc<Tls>) {
             return;
         }
     };
-    let identity = tls::identity(stream.get_ref().1);
+    let identity = stream.identity();
     let absent = talk(stream, identity, (peer, deadline), &context, &shutdown).await;
     drop((open, place));
     wait_for_will(absent, &context, &shutdown).await;

@@ -12,6 +12,7 @@
 //! nothing depends on a default of the process.
 
 mod der;
+mod stream;
 
 use std::{
     fs,
@@ -22,7 +23,7 @@ use std::{
 };
 
 use rustls::{
-    RootCertStore, ServerConfig, ServerConnection,
+    CommonState, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
@@ -30,6 +31,8 @@ use rustls::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use telemetry::{Clock, Timestamp};
+
+pub(crate) use stream::accept;
 
 use crate::{IngestError, IngestStats};
 
@@ -386,7 +389,7 @@ fn authorities(file: &Path, content: &[u8]) -> Result<Arc<RootCertStore>, Ingest
 }
 
 /// What the handshake of this connection learnt about the client, when it showed a certificate.
-pub(crate) fn identity(connection: &ServerConnection) -> Option<Identity> {
+fn identity(connection: &CommonState) -> Option<Identity> {
     let certificate = connection.peer_certificates()?.first()?;
     Some(Identity {
         certificate: Sha256::digest(certificate).into(),
