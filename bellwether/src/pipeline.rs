@@ -8,9 +8,14 @@
 //!
 //! Every step to the right is idempotent, so a crash means: the same records again from the
 //! last saved position, the same findings, and nothing new downstream. [`Fleet`] is pure and
-//! heavy on the processor; it runs on a blocking thread, never on the reactor.
+//! heavy on the processor; it runs on a thread of its own that gives way, never on the reactor.
+//!
+//! A save goes through the journal's writer, so appends wait for it. With a hundred busy devices
+//! it takes some tens of milliseconds, and once a second that would be the slowest percent of all
+//! acknowledgements. So the pause after a save is a multiple of what it took.
 
 mod apply;
+mod background;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,13 +37,18 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use apply::{Applied, ClosedOrders, Worker};
+use background::Background;
 
 /// The name of this reader in the journal.
 pub(crate) const READER: &str = "analytics";
 /// Bytes of records applied in one go: some tens of milliseconds of work.
 const READ_BYTES: usize = 2 * 1024 * 1024;
-/// How often position and snapshots are saved: a crash repeats this much work.
+/// How often position and snapshots are saved when that is cheap.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// At most; a crash repeats this much work, and the journal keeps what was not saved.
+const SAVE_AT_LEAST_EVERY: Duration = Duration::from_secs(10);
+/// A save may take one part in so many of the journal writer's time, half a percent.
+const SAVE_PART: u32 = 200;
 /// How often the state of assets is shown to dashboards while records keep coming.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// Waits between tries of something that may work again, such as a full disk.
@@ -65,9 +75,12 @@ pub(crate) struct Pipeline {
     parts: PipelineParts,
     /// Away while it is applying.
     worker: Option<Worker>,
+    background: Background,
     position: Offset,
     saved: Offset,
     saved_at: Instant,
+    /// How long after `saved_at` to save again.
+    save_pause: Duration,
     shown_at: Instant,
     changed: BTreeSet<AssetId>,
     applied: watch::Sender<Offset>,
@@ -94,9 +107,11 @@ impl Pipeline {
         let now = Instant::now();
         let mut pipeline = Self {
             worker: Some(Worker::new(fleet, closed)),
+            background: Background::start()?,
             position,
             saved: position,
             saved_at: now,
+            save_pause: SAVE_EVERY,
             shown_at: now,
             changed: BTreeSet::new(),
             applied: watch::Sender::new(position),
@@ -120,13 +135,14 @@ impl Pipeline {
         let mut committed = self.parts.journal.committed();
         while !stop.is_cancelled() {
             let newest = *committed.borrow_and_update();
+            let mut quiet = false;
             if newest > self.position {
                 self.advance(newest, &stop).await?;
             } else {
                 self.show();
                 tokio::select! {
                     changed = committed.changed() => if changed.is_err() { break },
-                    () = tokio::time::sleep(SAVE_EVERY) => {}
+                    () = tokio::time::sleep(SAVE_EVERY) => quiet = true,
                     () = stop.cancelled() => {}
                 }
             }
@@ -139,7 +155,9 @@ impl Pipeline {
                 *applied = self.position;
                 advanced
             });
-            if self.saved_at.elapsed() >= SAVE_EVERY && self.saved < self.position {
+            // When nothing arrives nobody waits for the writer.
+            let pause = if quiet { SAVE_EVERY } else { self.save_pause };
+            if self.saved_at.elapsed() >= pause && self.saved < self.position {
                 self.save(&stop).await?;
             }
         }
@@ -219,11 +237,11 @@ impl Pipeline {
     async fn apply(&mut self, records: Vec<(Offset, Arc<JournalRecord>)>) -> Result<Applied> {
         let mut worker = self.worker.take().context("the analytics has ended")?;
         let (service, models) = (self.parts.service.clone(), Arc::clone(&self.parts.models));
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.background.run(move || {
             let applied = worker.apply(&records, &service, &models);
             (worker, applied)
         });
-        let (worker, applied) = task.await.context("the analytics panicked")?;
+        let (worker, applied) = task.await?;
         self.worker = Some(worker);
         Ok(applied)
     }
@@ -338,9 +356,16 @@ impl Pipeline {
     /// Saves position and snapshots. On a full disk nothing is taken in, so there is nothing
     /// to do meanwhile but to wait.
     async fn save(&mut self, stop: &CancellationToken) -> Result<()> {
-        let worker = self.worker.as_mut().context("the analytics has ended")?;
-        let snapshots = worker.take_dirty()?;
+        let mut worker = self.worker.take().context("the analytics has ended")?;
+        let task = self.background.run(move || {
+            let snapshots = worker.take_dirty();
+            (worker, snapshots)
+        });
+        let (worker, snapshots) = task.await?;
+        self.worker = Some(worker);
+        let snapshots = snapshots?;
         let journal = &self.parts.journal;
+        let from = Instant::now();
         retry(stop, HistorianError::is_transient, || {
             journal.save_position(READER, self.position, snapshots.clone())
         })
@@ -348,6 +373,8 @@ impl Pipeline {
         .context("the position of the analytics could not be saved")?;
         self.saved = self.position;
         self.saved_at = Instant::now();
+        let took = self.saved_at - from;
+        self.save_pause = (took * SAVE_PART).clamp(SAVE_EVERY, SAVE_AT_LEAST_EVERY);
         Ok(())
     }
 }

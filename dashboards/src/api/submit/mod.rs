@@ -74,7 +74,7 @@ impl Default for Desk {
 pub(crate) struct SubmitParams {
     /// Whose readings; stands for the topic that the device would publish on. When neither this
     /// nor `topic` is given it is the device of the token, or else the body names its devices:
-    /// line protocol by the tag `device`, SenML by its names.
+    /// line protocol by the tag `device`, `SenML` by its names.
     device: Option<String>,
     /// The topic, where the device alone does not tell it (Sparkplug, configured patterns).
     topic: Option<String>,
