@@ -169,9 +169,9 @@ impl SpectrumParams {
         if self.speed_rpm.is_some_and(|rpm| !(rpm > 0.0 && rpm <= 1e6)) {
             return bad("speed_rpm", "use a speed above 0 and up to 1000000 rpm");
         }
-        if self.from.is_some_and(|from| !from.is_finite())
-            || self.to.is_some_and(|to| !(to > self.from.unwrap_or(0.0)))
-        {
+        let from = self.from.unwrap_or(0.0);
+        let to = self.to.unwrap_or(f64::MAX);
+        if !from.is_finite() || to.is_nan() || to <= from {
             return bad("to", "use a number above `from`");
         }
         match (self.band_low_hz, self.band_high_hz) {

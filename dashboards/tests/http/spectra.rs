@@ -28,7 +28,8 @@ fn worn() -> Vec<f32> {
 async fn snapshot(plant: &Plant, unit: Option<Unit>, samples: Vec<f32>) -> u64 {
     let pump = device("pump-1");
     let service = &plant.parts.service;
-    service.register_discovered(&[pump.clone()]).await.unwrap();
+    let known = std::slice::from_ref(&pump);
+    service.register_discovered(known).await.unwrap();
     plant
         .append(JournalRecord {
             waveforms: vec![Waveform {
