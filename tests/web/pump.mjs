@@ -15,17 +15,20 @@ function generator(seed) {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-/** Rows `from..to` of the life of a pump; `wear(row)` is 0 for a good bearing. */
-export function pump({ from, to, start, seed = 1, wear = () => 0 }) {
+/** Rows `from..to` of the life of a pump; `wear(row)` is 0 for a good bearing, `stuck(row)` whether the discharge pressure repeats itself. */
+export function pump({ from, to, start, seed = 1, wear = () => 0, stuck = () => false }) {
   const noise = generator(seed * 7919 + from);
   const rows = [];
+  let pressure = '6.2000';
   for (let row = from; row < to; row++) {
     const load = Math.sin((2 * Math.PI * row) / CYCLE_ROWS);
     const worn = wear(row);
+    const measured = (6.2 - 0.2 * load + 0.03 * noise()).toFixed(4);
+    if (!stuck(row)) pressure = measured;
     rows.push({
       time: new Date(start + row * STEP_MS).toISOString(),
       flow_l_min: (420 + 18 * load + 2 * noise()).toFixed(3),
-      discharge_pressure_bar: (6.2 - 0.2 * load + 0.03 * noise()).toFixed(4),
+      discharge_pressure_bar: pressure,
       motor_current_a: (38 + 1.5 * load + 0.2 * noise()).toFixed(4),
       vibration_mm_s: (2.1 + 0.12 * load + 0.05 * noise() + 0.25 * worn).toFixed(4),
       acceleration_g: (0.6 + 0.03 * load + 0.02 * noise() + 0.5 * worn).toFixed(4),

@@ -11,6 +11,7 @@
 
 pub mod assets;
 pub mod cases;
+pub mod course;
 pub mod customers;
 pub mod dead_letters;
 pub mod devices;
@@ -129,6 +130,7 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(assets::list, assets::create))
         .routes(routes!(assets::get, assets::update))
         .routes(routes!(features::list))
+        .routes(routes!(course::get))
         .routes(routes!(assets::reasons::accept_normal))
         .routes(routes!(customers::list, customers::create))
         .routes(routes!(sites::list, sites::create))

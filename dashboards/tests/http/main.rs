@@ -8,6 +8,7 @@
 
 mod aligned;
 mod contract;
+mod course;
 mod devices;
 mod errors;
 mod export;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { caseWindow } from '../src/lib/case-window';
-import { alarmSpans, caseSpans, clip, envelope, firstWindow, mergeSpans, polyline, usualSpan, valueRange } from '../src/lib/chart-data';
+import { caseSpans, clip, envelope, firstWindow, mergeSpans, polyline, usualSpan, valueRange } from '../src/lib/chart-data';
 import { contributionScale, normalSpreads } from '../src/lib/contributions';
 import { fanGeometry } from '../src/lib/fan';
-import type { Bucket, Case, Condition, Evidence } from '../src/lib/types';
+import type { Bucket, Case, Evidence } from '../src/lib/types';
 
 const iso = (minute: number): string => new Date(minute * 60_000).toISOString();
 const bucket = (minute: number, value: number): Bucket => ({
@@ -26,20 +26,8 @@ describe('an envelope', () => {
   it('of nothing is empty', () => expect(envelope([]).at).toEqual([]));
 });
 
-const condition = (minute: number, name: 'normal' | 'watch' | 'alarm', since = minute, device = 'a'): Condition => ({
-  asset: 'x', device, at: iso(minute), since: iso(since), state: { name }, operating: { name: 'unknown' }, evidence: null,
-});
-
 describe('alarm spans', () => {
-  it('begin at the rise and end where the alarm ended, in whatever order conditions come', () => {
-    const told = [condition(20, 'normal', 18), condition(5, 'alarm', 4), condition(9, 'alarm', 4), condition(1, 'normal')];
-    expect(alarmSpans(told, 99 * 60_000)).toEqual([{ from: 4 * 60_000, to: 18 * 60_000 }]);
-  });
-  it('that still stand reach to the end', () =>
-    expect(alarmSpans([condition(5, 'alarm')], 9 * 60_000)).toEqual([{ from: 5 * 60_000, to: 9 * 60_000 }]));
-  it('of two devices are one where they overlap', () =>
-    expect(alarmSpans([condition(1, 'alarm'), condition(3, 'alarm', 3, 'b')], 300_000)).toEqual([{ from: 60_000, to: 300_000 }]));
-  it('also come from cases', () => {
+  it('come from cases', () => {
     const cases = [{ opened_at: iso(1), cleared_at: iso(3), closed_at: null }, { opened_at: iso(8), cleared_at: null, closed_at: null }] as Case[];
     expect(caseSpans(cases, 600_000)).toEqual([{ from: 60_000, to: 180_000 }, { from: 480_000, to: 600_000 }]);
   });

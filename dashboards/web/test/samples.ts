@@ -62,6 +62,7 @@ export function aCase(change: Partial<Case> = {}): Case {
     score: 2,
     peak_score: 2,
     evidence: EVIDENCE,
+    explanation: { en: 'Bearing wear likely.', zh: '疑似轴承磨损。' },
     prognosis: null,
     work_order: null,
     outcome: null,

@@ -6,7 +6,7 @@ import { api, whatWentWrong, type OrderStep } from './api';
 import { live } from './live.svelte';
 import type { OrderAction } from './rank';
 import { tell } from './tell.svelte';
-import type { Case, WorkOrder } from './types';
+import type { AssetSummary, Case, WorkOrder } from './types';
 import { orderWord } from './words';
 
 /** Runs an action and tells what became of it; null when nothing did. */
@@ -47,4 +47,13 @@ export async function createOrder(asset: string, kind: WorkOrder['kind'], note: 
   );
   if (order !== null) live.orders.set(order.id, order);
   return order;
+}
+
+/** Has an asset learn anew what is normal; whether it will. */
+export async function acceptNormal(asset: AssetSummary): Promise<boolean> {
+  const accepted = await act(
+    (by) => api.acceptNormal(asset.id, by).then(() => true),
+    () => m.accepted_told({ asset: asset.name }),
+  );
+  return accepted === true;
 }

@@ -2,9 +2,9 @@
 
 import { littleEndian } from './waveform';
 import type {
-  Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Case, CaseDetail, Condition, Credential, DeadLetter, DeadLetterSummary,
-  DeclaredSignal, Device, Engineer, LateReadings, MadeCredential, NewDevice, OnboardReport, OrderKind, Outcome, Page, ReplayAnswer, Site,
-  Spectrum, SystemStatus, WaveformInfo, WorkOrder, WorkOrderDetail,
+  Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Case, CaseDetail, Course, Credential, DeadLetter, DeadLetterSummary,
+  DeclaredSignal, Device, Engineer, Feature, LateReadings, MadeCredential, NewDevice, OnboardReport, OrderKind, Outcome, Page, ReplayAnswer,
+  Site, Spectrum, SystemStatus, WaveformInfo, WorkOrder, WorkOrderDetail,
 } from './types';
 
 const BASE = '/api/v1';
@@ -118,14 +118,16 @@ export interface OrderStep {
 export const api = {
   assets: () => all<AssetSummary>('/assets'),
   asset: (asset: string) => get<AssetDetail>(`/assets/${id(asset)}`),
+  features: (asset: string) => all<Feature>(`/assets/${id(asset)}/features`),
+  acceptNormal: (asset: string, by: string) => post<null>(`/assets/${id(asset)}/accept-normal`, { by }),
   changeAsset: (asset: string, change: AssetChange) => send<AssetSummary>('PATCH', address(`/assets/${id(asset)}`), change),
   sites: () => all<Site>('/sites'),
   models: () => all<AssetModel>('/models'),
   signals: (asset: string) => all<SignalExtent>('/signals', { asset }),
   buckets: (device: string, signal: string, from: number, to: number, buckets: number) =>
     get<Buckets>('/readings', { device, signal, from: iso(from), to: iso(to), buckets }),
-  conditions: (asset: string, from: number, to: number) =>
-    get<Page<Condition>>('/conditions', { asset, from: iso(from), to: iso(to), order: 'desc', limit: PAGE_SIZE }),
+  course: (asset: string, from: number, to: number, points: number) =>
+    get<Course>(`/assets/${id(asset)}/course`, { from: iso(from), to: iso(to), points }),
   assessments: (asset: string, query: { from?: number; to?: number; limit: number }) =>
     get<Page<Assessment>>('/assessments', {
       asset,

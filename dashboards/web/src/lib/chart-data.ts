@@ -1,7 +1,7 @@
 // Shapes what the API serves into what the charts draw. Pure.
 
 import { DAY, HOUR, ms } from './time';
-import type { Bucket, Case, Condition } from './types';
+import type { Bucket, Case } from './types';
 
 /** Columns of an envelope chart; null at a time means: nothing was measured here. */
 export interface Envelope {
@@ -61,36 +61,6 @@ export function mergeSpans(spans: Span[]): Span[] {
     else merged.push({ ...span });
   }
   return merged;
-}
-
-/**
- * When a device was in alarm, from its conditions in any order. An alarm lasts from its `since`
- * to the first later condition that is none, or to `end` when it still stands.
- */
-export function alarmSpans(conditions: Condition[], end: number): Span[] {
-  const spans: Span[] = [];
-  for (const list of byDevice(conditions).values()) {
-    let from: number | null = null;
-    for (const condition of [...list].sort((a, b) => Date.parse(a.at) - Date.parse(b.at))) {
-      if (condition.state.name === 'alarm') from ??= Date.parse(condition.since);
-      else if (from !== null) {
-        spans.push({ from, to: Math.max(from, Date.parse(condition.since)) });
-        from = null;
-      }
-    }
-    if (from !== null) spans.push({ from, to: Math.max(from, end) });
-  }
-  return mergeSpans(spans);
-}
-
-function byDevice(conditions: Condition[]): Map<string, Condition[]> {
-  const out = new Map<string, Condition[]>();
-  for (const condition of conditions) {
-    const list = out.get(condition.device);
-    if (list === undefined) out.set(condition.device, [condition]);
-    else list.push(condition);
-  }
-  return out;
 }
 
 /** The spans cases tell of: from the rise of their alarm to its clearing. */

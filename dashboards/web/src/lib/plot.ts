@@ -6,6 +6,10 @@ import type uPlot from 'uplot';
 /** A colour or font of the theme; a canvas knows nothing of style sheets. */
 export const token = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** Room beside the plot of every chart over time, in pixels, so that one moment is one place on the page. */
+export const PLOT_LEFT = 56;
+export const PLOT_RIGHT = 16;
+
 /** Narrower is a click that slipped. */
 const MIN_DRAG_PX = 4;
 
@@ -18,6 +22,12 @@ export function dragged(show: (from: number, to: number) => void): (u: uPlot) =>
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     show(from, to);
   };
+}
+
+/** The time under the cursor; null when it is elsewhere. */
+export function timeUnder(u: uPlot): number | null {
+  const left = u.cursor.left;
+  return left === undefined || left === null || left < 0 ? null : u.posToVal(left, 'x');
 }
 
 export interface ChartActs {

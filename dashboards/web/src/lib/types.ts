@@ -160,9 +160,83 @@ export interface ComponentHealth {
   weight: number;
 }
 
+/** A component's health with its name. */
+export interface ComponentView extends ComponentHealth {
+  name: Label;
+  zone: Zone;
+}
+
+/** A sensor that cannot be believed now. */
+export interface SensorView extends SensorVerdict {
+  device: string;
+  label: Label;
+}
+
+/** How often a device alarms while all is well; null before there is a day to tell from. */
+export interface FalseAlarms {
+  device: string;
+  episodes: number | null;
+  months: number | null;
+  per_month: number | null;
+  upper_per_month: number | null;
+  budget_per_month: number;
+  limit: number;
+}
+
+/** A feature of a signal as it stands. */
+export interface Feature {
+  name: string;
+  device: string;
+  signal: string;
+  feature: string;
+  unit: string | null;
+  value: number;
+  at: Iso;
+}
+
 export interface AssetDetail extends AssetSummary {
   signals: SignalView[];
   evidence: Evidence | null;
+  /** The verdict in words, as the server puts it. */
+  explanation: Label | null;
+  operating: OperatingState | null;
+  components: ComponentView[];
+  sensors: SensorView[];
+  false_alarms: FalseAlarms[];
+}
+
+/** How far one signal was from its normal, and where that lay; each normal until the next. */
+export interface SignalCourse {
+  signal: string;
+  deviation: (number | null)[];
+  normal: { from: Iso; low: number; high: number }[];
+}
+
+/** What was said of the machine from one device; each point holds until the next. */
+export interface DeviceCourse {
+  device: string;
+  at: Iso[];
+  score: (number | null)[];
+  limit: number | null;
+  alarms: { from: Iso; to: Iso | null }[];
+  operating: { from: Iso; state: OperatingState }[];
+  baselines: { from: Iso; learned_from: Iso; learned_to: Iso; rows: number }[];
+  signals: SignalCourse[];
+}
+
+/** A stretch in which a sensor could not be believed, with its last verdict. */
+export interface SensorSpan extends SensorVerdict {
+  device: string;
+  to: Iso | null;
+}
+
+/** What analytics said over a span. */
+export interface Course {
+  from: Iso;
+  to: Iso;
+  complete: boolean;
+  devices: DeviceCourse[];
+  sensors: SensorSpan[];
 }
 
 export interface Bucket {
@@ -194,16 +268,6 @@ export interface Assessment {
   components: ComponentHealth[];
 }
 
-export interface Condition {
-  asset: string;
-  device: string;
-  at: Iso;
-  state: { name: 'learning'; rows: number; needed: number } | { name: 'normal' | 'watch' | 'alarm' };
-  since: Iso;
-  operating: OperatingState;
-  evidence: Evidence | null;
-}
-
 export interface Case {
   id: string;
   asset: string;
@@ -220,6 +284,8 @@ export interface Case {
   score: number;
   peak_score: number;
   evidence: Evidence;
+  /** The reason in words, as the server puts it. */
+  explanation: Label;
   prognosis: PrognosisView | null;
   work_order: string | null;
   outcome: Outcome | null;

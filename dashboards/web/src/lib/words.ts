@@ -3,7 +3,7 @@
 
 import { m } from '../paraglide/messages.js';
 import { signalWords } from './format';
-import type { AssetState, CaseStatus, Label, OrderKind, OrderStatus, Outcome } from './types';
+import type { AssetState, CaseStatus, Label, OperatingState, OrderKind, OrderStatus, Outcome, SensorFault, SensorVerdict } from './types';
 import { getLocale } from '../paraglide/runtime.js';
 
 const STATE: Record<AssetState, () => string> = {
@@ -58,6 +58,69 @@ const VIEW: Record<string, [() => string, () => string]> = {
 export function viewWords(view: string): { name: string; what: string } {
   const words = VIEW[view];
   return words === undefined ? { name: view, what: '' } : { name: words[0](), what: words[1]() };
+}
+
+const FAULT: Record<SensorFault, [() => string, () => string]> = {
+  stuck: [m.fault_stuck, m.fault_stuck_told],
+  spike: [m.fault_spike, m.fault_spike_told],
+  step: [m.fault_step, m.fault_step_told],
+  drift: [m.fault_drift, m.fault_drift_told],
+  noise_collapse: [m.fault_noise_collapse, m.fault_noise_collapse_told],
+  noise_burst: [m.fault_noise_burst, m.fault_noise_burst_told],
+  saturation: [m.fault_saturation, m.fault_saturation_told],
+  gap: [m.fault_gap, m.fault_gap_told],
+  clock: [m.fault_clock, m.fault_clock_told],
+};
+const SENSOR: Record<SensorVerdict['state'], () => string> = {
+  good: m.sensor_good,
+  suspect: m.sensor_suspect,
+  faulty: m.sensor_faulty,
+};
+const DOING: Record<OperatingState['name'], () => string> = {
+  off: m.doing_off,
+  idle: m.doing_idle,
+  start_up: m.doing_start_up,
+  running: m.doing_running,
+  transition: m.doing_transition,
+  unknown: m.doing_unknown,
+};
+
+const FEATURE: Record<string, () => string> = {
+  last: m.feature_last,
+  mean: m.feature_mean,
+  ewma: m.feature_ewma,
+  std: m.feature_std,
+  ewma_std: m.feature_ewma_std,
+  min: m.feature_min,
+  max: m.feature_max,
+  range: m.feature_range,
+  slope: m.feature_slope,
+  rate: m.feature_rate,
+  crest: m.feature_crest,
+  skewness: m.feature_skewness,
+  kurtosis: m.feature_kurtosis,
+  p05: m.feature_p05,
+  p50: m.feature_p50,
+  p95: m.feature_p95,
+  hour_normal: m.feature_hour_normal,
+  hour_deviation: m.feature_hour_deviation,
+  weekday_deviation: m.feature_weekday_deviation,
+};
+
+export const featureWord = (feature: string): string => word(FEATURE, feature);
+
+/** What is wrong with a sensor, in a word and in a sentence. */
+export function faultWords(fault: SensorFault | null): { name: string; what: string } {
+  const words = fault === null ? undefined : FAULT[fault];
+  return words === undefined ? { name: fault ?? m.sensor_suspect(), what: '' } : { name: words[0](), what: words[1]() };
+}
+
+export const sensorWord = (state: SensorVerdict['state']): string => word(SENSOR, state);
+
+/** What a machine is doing. A regime is named where there is more than one to tell apart. */
+export function doingWord(state: OperatingState, regimes: boolean): string {
+  // Regimes are counted from 0; people count from 1.
+  return state.name === 'running' && regimes ? m.doing_running_regime({ regime: state.regime + 1 }) : word(DOING, state.name);
 }
 
 const REASON: Record<string, () => string> = {
