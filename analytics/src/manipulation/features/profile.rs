@@ -72,6 +72,8 @@ impl Cycle {
 /// The profiles of a signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Profile {
+    /// When the hour at hand began: within it nothing has to be divided.
+    hour_from: i64,
     hours: Cycle,
     days: Cycle,
 }
@@ -79,15 +81,21 @@ pub(super) struct Profile {
 impl Profile {
     pub(super) fn new() -> Self {
         Self {
+            hour_from: 0,
             hours: Cycle::new(DAY_HOURS),
             days: Cycle::new(WEEK_DAYS),
         }
     }
 
     pub(super) fn push(&mut self, at: i64, value: f32) {
-        let hour = at.div_euclid(HOUR_US);
+        let (mut hour, mut day) = (self.hours.part, self.days.part);
+        let since = at.saturating_sub(self.hour_from);
+        if !(0..HOUR_US).contains(&since) || self.days.count == 0 {
+            hour = at.div_euclid(HOUR_US);
+            day = hour.div_euclid(DAY_HOURS).saturating_add(FIRST_WEEKDAY);
+            self.hour_from = hour.saturating_mul(HOUR_US);
+        }
         self.hours.push(hour, value);
-        let day = hour.div_euclid(DAY_HOURS).saturating_add(FIRST_WEEKDAY);
         self.days.push(day, value);
     }
 
