@@ -6,7 +6,8 @@ usage: detector_peers.py [--cargo-bench COMMAND]
 Runs `cargo bench -p analytics --bench detectors` and then, on the same machine in the same
 minutes and on the same kind of rows (a load cycle with noise), river's HalfSpaceTrees (one row
 at a time, scoring and learning, as a stream has to) and scikit-learn's IsolationForest (scoring
-in batches of 1,000 rows, its best case: it does not learn from the stream). One core each.
+in batches of 1,000 rows, its best case: it does not learn from the stream). One core each; the
+rate is that of the piece that a tenth of the pieces were faster than, on both sides.
 
 Needs `pip install river scikit-learn numpy` in a virtual environment. Prints one line a
 detector with the ratio to each peer. The load of the machine is printed first: on a busy
@@ -27,9 +28,9 @@ def rows(count, signals):
     rng = random.Random(7)
     return [[50 + math.sin(r / 60 + s) + rng.uniform(-1, 1) for s in range(signals)] for r in range(count)]
 
-def median_rate(sizes_and_times):
+def fast_rate(sizes_and_times):
     rates = sorted(n / t for n, t in sizes_and_times)
-    return rates[len(rates) // 2]
+    return rates[len(rates) * 9 // 10]
 
 def half_space_trees(signals):
     model = compose.Pipeline(preprocessing.MinMaxScaler(), anomaly.HalfSpaceTrees(seed=7))
@@ -37,13 +38,13 @@ def half_space_trees(signals):
     for row in data[:LEARNING_ROWS]:
         model.learn_one(row)
     pieces = []
-    for at in range(LEARNING_ROWS, len(data), 500):
+    for at in range(LEARNING_ROWS, len(data), 50):
         begin = time.perf_counter()
-        for row in data[at:at + 500]:
+        for row in data[at:at + 50]:
             model.score_one(row)
             model.learn_one(row)
-        pieces.append((500, time.perf_counter() - begin))
-    return median_rate(pieces)
+        pieces.append((50, time.perf_counter() - begin))
+    return fast_rate(pieces)
 
 def isolation_forest(signals):
     data = np.array(rows(LEARNING_ROWS + FOREST_ROWS, signals))
@@ -53,7 +54,7 @@ def isolation_forest(signals):
         begin = time.perf_counter()
         model.score_samples(data[at:at + BATCH])
         pieces.append((BATCH, time.perf_counter() - begin))
-    return median_rate(pieces)
+    return fast_rate(pieces)
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
