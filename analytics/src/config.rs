@@ -34,6 +34,9 @@ pub struct Config {
     pub off: f64,
     /// The health index at which an asset counts as failed; prognosis looks for it.
     pub health_limit: f64,
+    /// Alarms a month on a healthy asset that are bearable: where more were measured, the alarm
+    /// limit of that device is raised until it holds. Above 0, at most 1,000.
+    pub alarms_per_asset_month: f64,
     /// Most devices watched. Unknown devices may be admitted without registration, so this
     /// bounds the memory (about 20 kB a device); further devices are counted, not watched.
     pub max_devices: usize,
@@ -50,6 +53,7 @@ impl Default for Config {
             off_delay_rows: 30,
             off: 0.8,
             health_limit: 30.0,
+            alarms_per_asset_month: 1.0,
             max_devices: 100_000,
         }
     }
@@ -122,6 +126,12 @@ impl Config {
             "1 to 60",
         )?;
         rule(
+            self.alarms_per_asset_month > 0.0 && self.alarms_per_asset_month <= 1_000.0,
+            "alarms_per_asset_month",
+            &self.alarms_per_asset_month,
+            "a number above 0, at most 1000",
+        )?;
+        rule(
             self.max_devices >= 1,
             "max_devices",
             &self.max_devices,
@@ -139,7 +149,7 @@ mod tests {
     #[test]
     fn the_default_is_valid_and_each_bad_value_is_named() {
         Config::default().check().unwrap();
-        let spoil: [(&str, Spoil); 9] = [
+        let spoil: [(&str, Spoil); 10] = [
             ("learning_rows", |c| c.learning_rows = 99),
             ("lateness", |c| c.lateness = Duration::from_secs(3601)),
             ("report_interval", |c| c.report_interval = Duration::ZERO),
@@ -148,6 +158,7 @@ mod tests {
             ("off_delay_rows", |c| c.off_delay_rows = 0),
             ("off", |c| c.off = f64::NAN),
             ("health_limit", |c| c.health_limit = 61.0),
+            ("alarms_per_asset_month", |c| c.alarms_per_asset_month = 0.0),
             ("max_devices", |c| c.max_devices = 0),
         ];
         for (key, spoil) in spoil {

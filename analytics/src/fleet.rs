@@ -7,8 +7,8 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use telemetry::{
-    AssetId, AssetModel, DeviceId, Event, Finding, JournalRecord, ReadingBatch, SignalName,
-    Waveform,
+    AssetId, AssetModel, DeviceId, Event, Finding, JournalRecord, Outcome, ReadingBatch,
+    SignalName, Waveform,
 };
 
 use crate::{
@@ -120,10 +120,10 @@ impl Fleet {
         }
         for event in &record.events {
             match event {
-                Event::WorkOrderClosed { asset, outcome, .. } if outcome.starts_new_baseline() => {
-                    self.relearn(asset);
+                Event::WorkOrderClosed { asset, outcome, .. } => {
+                    self.judged(asset, Some(*outcome));
                 }
-                Event::NormalAccepted { asset, .. } => self.relearn(asset),
+                Event::NormalAccepted { asset, .. } => self.judged(asset, None),
                 _ => {}
             }
         }
@@ -254,10 +254,11 @@ impl Fleet {
         })
     }
 
-    fn relearn(&mut self, asset: &AssetId) {
+    fn judged(&mut self, asset: &AssetId, outcome: Option<Outcome>) {
         for route in self.routes_of(asset) {
             let monitor = &mut self.monitors[route as usize];
-            monitor.relearn(self.configs.for_device(&monitor.state.device));
+            let config = self.configs.for_device(&monitor.state.device);
+            monitor.judged(config, outcome);
         }
     }
 

@@ -30,6 +30,7 @@
 //! Findings lag event time by the lateness bound: a row is scored once a row of the same
 //! device that is newer by more than the bound has arrived.
 
+mod budget;
 mod config;
 pub mod detection;
 mod error;
@@ -41,6 +42,7 @@ mod monitor;
 mod names;
 mod news;
 mod prognosis;
+mod regimes;
 mod report;
 mod snapshot;
 mod stage;
@@ -54,5 +56,5 @@ pub use error::AnalyticsError;
 pub use fleet::{Assignment, Fleet};
 pub use health::explanation::explain;
 pub use manipulation::features::{Feature, SignalFeatures};
-pub use view::{AssetView, DeviceView, FleetStats, NormalRange, SignalView};
+pub use view::{AssetView, DeviceView, FalseAlarms, FleetStats, NormalRange, SignalView};
 pub use waves::waveforms_of;

@@ -11,16 +11,18 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetId, AssetModel, DeviceId, Finding, Row, SignalName};
+use telemetry::{AssetId, AssetModel, DeviceId, Finding, Outcome, Row, SignalName};
 
 use crate::{
     Config,
+    budget::Budget,
     config::MAX_SIGNALS,
     detection::{detector::LARGEST, learned::Learned},
     knowledge::Knowledge,
     manipulation::{
         features::SignalFeatures,
         frame::{Framer, Sample},
+        operating::Operating,
         reorder::{Arrival, Reorder},
     },
     names::Names,
@@ -39,6 +41,8 @@ pub(crate) struct State {
     pub(crate) framer: Framer,
     /// What each signal's values say, by slot.
     pub(crate) features: Vec<SignalFeatures>,
+    pub(crate) operating: Operating,
+    pub(crate) budget: Budget,
     pub(crate) stage: Stage,
     /// The time of the last sample.
     pub(crate) at: i64,
@@ -69,6 +73,8 @@ impl Monitor {
                 reorder: Reorder::new(),
                 framer: Framer::new(),
                 features: Vec::new(),
+                operating: Operating::new(&[], None),
+                budget: Budget::new(),
                 stage: Stage::Learning(Learned::new(config.learning_rows, 0)),
                 at: 0,
                 said: None,
@@ -97,15 +103,25 @@ impl Monitor {
     pub(crate) fn set_model(&mut self, model: Option<Arc<AssetModel>>) {
         if !self.knowledge.is_of(model.as_ref()) {
             self.knowledge = Knowledge::new(model, &self.state.signals);
+            self.state.bind(self.knowledge.model());
         }
     }
 
-    /// Forgets what is normal and learns anew, from the rows that follow.
-    pub(crate) fn relearn(&mut self, config: &Config) {
+    /// A person has looked at the machine, or accepted what it does (no outcome). Unless that
+    /// changed nothing, what is normal is forgotten and learned anew from the rows that follow.
+    pub(crate) fn judged(&mut self, config: &Config, outcome: Option<Outcome>) {
+        self.state.budget.judged(config, outcome);
+        self.dirty = true;
+        if outcome.is_none_or(Outcome::starts_new_baseline) {
+            self.relearn(config);
+        }
+    }
+
+    fn relearn(&mut self, config: &Config) {
         let slots = self.state.signals.len();
         self.state.stage = Stage::Learning(Learned::new(config.learning_rows, slots));
+        self.state.bind(self.knowledge.model());
         self.state.said = None;
-        self.dirty = true;
     }
 
     /// Takes a row of the device. `numbers` translates the batch's signals.
@@ -170,6 +186,7 @@ impl Monitor {
             }
             // Once a signal, so that the hot path need not look.
             self.knowledge = Knowledge::new(self.knowledge.shared_model(), &self.state.signals);
+            self.state.bind(self.knowledge.model());
         }
     }
 
@@ -220,17 +237,23 @@ impl State {
         let Sample { at, live, fresh } = sample;
         self.follow(fresh);
         let framer = &self.framer;
+        let value = |slot: usize| {
+            if live >> slot & 1 == 1 {
+                framer.value(slot)
+            } else {
+                f64::NAN
+            }
+        };
+        let operating = self.operating.update(at, value);
+        self.at = at;
+        if self.operating.take_surprise() {
+            // What was taken for running was not: what is normal has still to be seen.
+            self.stage = Stage::Learning(Learned::new(config.learning_rows, self.signals.len()));
+            self.said = None;
+        }
         match &mut self.stage {
             Stage::Learning(learned) => {
-                let value = |slot: usize| {
-                    if live >> slot & 1 == 1 {
-                        framer.value(slot)
-                    } else {
-                        f64::NAN
-                    }
-                };
-                let is_full = learned.push(at, value);
-                self.at = at;
+                let is_full = self.operating.may_learn() && learned.push(at, value);
                 self.samples += 1;
                 if is_full {
                     self.finish(config, knowledge);
@@ -239,9 +262,15 @@ impl State {
                 }
             }
             Stage::Watching(watching) => {
-                let look = Look { at, live, fresh };
-                let change = watching.sample(config, knowledge, look, |slot| framer.value(slot));
-                self.at = at;
+                let look = Look {
+                    at,
+                    live,
+                    fresh,
+                    operating,
+                };
+                let known = (config, knowledge);
+                let value = |slot: usize| framer.value(slot);
+                let change = watching.sample(known, &mut self.budget, look, value);
                 self.samples += u64::from(change.is_scored);
                 self.thin += u64::from(!change.is_scored);
                 self.report(config, knowledge, change, findings);
@@ -266,7 +295,9 @@ impl State {
             return;
         };
         self.said = None;
-        self.stage = match Watching::start(learned, &self.signals, knowledge) {
+        self.operating.settle(learned);
+        let machine = (&self.operating, knowledge);
+        self.stage = match Watching::start(learned, &self.signals, machine) {
             Some(watching) => Stage::Watching(Box::new(watching)),
             None => Stage::Learning(Learned::new(config.learning_rows, self.signals.len())),
         };
@@ -310,6 +341,17 @@ impl State {
             at: self.at,
             score,
             health,
+            operating: self.operating.state(),
+        }
+    }
+
+    /// Tells the operating state which signals there are and what the model says of them.
+    fn bind(&mut self, model: Option<&AssetModel>) {
+        match &self.stage {
+            Stage::Learning(learned) if learned.rows() == 0 => {
+                self.operating = Operating::new(&self.signals, model);
+            }
+            _ => self.operating.bind(&self.signals, model),
         }
     }
 }
@@ -328,6 +370,8 @@ impl State {
             && self.features.len() == slots
             && self.features.iter().all(SignalFeatures::is_consistent)
             && self.reorder.is_consistent(slots)
+            && self.operating.is_consistent(slots)
+            && self.budget.is_consistent()
             && stage
     }
 }

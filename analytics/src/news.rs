@@ -2,7 +2,8 @@
 //!
 //! A finding that repeats the one before costs room and tells nothing. So a device speaks
 //!
-//! - at once when its state changes (also the operating state, or a sensor's);
+//! - at once when its state changes (also the operating state, or a sensor's); a transition
+//!   is told by what it leads to, as it begins and ends with each change of load;
 //! - when its health moved by [`HEALTH_BAND`] or its score, beyond the limit, by
 //!   [`SCORE_FACTOR`] since it spoke, though not within the report interval, nor within
 //!   [`REST_ROWS`] rows: smoothed numbers of neighbouring rows are nearly one number;
@@ -16,6 +17,7 @@
 //! well by three digits as by seventeen, and three digits pack into a tenth of the room.
 
 use serde::{Deserialize, Serialize};
+use telemetry::OperatingState;
 
 use crate::Config;
 
@@ -37,6 +39,8 @@ pub(crate) struct Said {
     pub(crate) at: i64,
     pub(crate) score: f64,
     pub(crate) health: f64,
+    #[serde(with = "crate::manipulation::operating::packed")]
+    pub(crate) operating: OperatingState,
 }
 
 /// Whether there is something to say although no state changed. `interval` is the usual time
@@ -46,7 +50,8 @@ pub(crate) fn is_due(config: &Config, interval: f64, said: &Said, now: &Said) ->
     let beyond = |time: std::time::Duration, rows: f64| {
         waited >= (time.as_micros() as f64).max(rows * interval)
     };
-    if beyond(config.heartbeat, HEARTBEAT_ROWS) {
+    let is_other = now.operating != said.operating && now.operating != OperatingState::Transition;
+    if is_other || beyond(config.heartbeat, HEARTBEAT_ROWS) {
         return true;
     }
     let (low, high) = (said.score.min(now.score), said.score.max(now.score));
@@ -91,6 +96,25 @@ mod tests {
             at: secs * S,
             score,
             health,
+            operating: OperatingState::Unknown,
+        }
+    }
+
+    #[test]
+    fn a_change_of_load_is_told_by_what_it_leads_to() {
+        let before = said(0, 90.0, 0.3);
+        for (operating, due) in [
+            (OperatingState::Unknown, false),
+            (OperatingState::Transition, false),
+            (OperatingState::Off, true),
+            (OperatingState::Running { regime: 1 }, true),
+        ] {
+            let now = Said {
+                operating,
+                ..said(1, 90.0, 0.3)
+            };
+            let got = is_due(&Config::default(), 1e6, &before, &now);
+            assert_eq!(got, due, "{operating:?}");
         }
     }
 

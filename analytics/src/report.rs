@@ -2,12 +2,12 @@
 
 use telemetry::{
     Assessment, Condition, ConditionState, Contribution, Evidence, FailureMode, HealthIndex,
-    NoPrognosis, OperatingState, Prognosis, PrognosisOutcome, SensorReport, SensorState,
-    SensorVerdict, Statistics, Timestamp,
+    NoPrognosis, Prognosis, PrognosisOutcome, SensorReport, SensorState, SensorVerdict, Statistics,
+    Timestamp,
 };
 
 use crate::{
-    Config, DeviceView, NormalRange, SignalView,
+    Config, DeviceView, FalseAlarms, NormalRange, SignalView,
     detection::{
         alarm::{ON, State as AlarmState},
         detector::Part,
@@ -62,7 +62,7 @@ impl State {
             at: time(self.at),
             state,
             since: time(since),
-            operating: OperatingState::Unknown,
+            operating: self.operating.state(),
             evidence,
         }
     }
@@ -86,13 +86,13 @@ impl State {
             baseline_from: time(from),
             baseline_to: time(to),
             baseline_rows: rows,
-            operating: OperatingState::Unknown,
+            operating: watching.judged,
             statistics: Statistics {
                 score: round(watching.score, SCORE_DECIMALS),
                 on: ON,
                 off: config.off,
             },
-            views: watching.views.told(),
+            views: watching.views.told(self.budget.limit),
             failure_mode,
             failure_mode_fit: round(failure_mode_fit, SCORE_DECIMALS),
             contributions: self.contributions(watching),
@@ -127,8 +127,7 @@ impl State {
                 normal_high: range.high,
             }
         };
-        let mut contributions: Vec<Contribution> =
-            watching.views.parts().iter().map(tell).collect();
+        let mut contributions: Vec<Contribution> = watching.parts().iter().map(tell).collect();
         // Stable, so signals with equal shares stay in the order of their names.
         contributions.sort_by(|a, b| b.share.total_cmp(&a.share));
         contributions
@@ -231,7 +230,7 @@ impl State {
         let newest = self.reorder.newest()?;
         let parts = match &self.stage {
             Stage::Learning(_) => Vec::new(),
-            Stage::Watching(watching) => watching.views.parts(),
+            Stage::Watching(watching) => watching.parts(),
         };
         let normal = |slot: usize| {
             let part = parts.iter().find(|part| part.slot == slot)?;
@@ -249,6 +248,11 @@ impl State {
             assessment: self.assessment(knowledge),
             sensors: self.sensors(false),
             prognosis: self.prognosis(config),
+            false_alarms: FalseAlarms {
+                measured: self.budget.rate(),
+                budget_per_month: config.alarms_per_asset_month,
+                limit: self.budget.limit,
+            },
             last_measured_at: time(newest),
             signals: self.signals.iter().enumerate().map(signal).collect(),
         })

@@ -1,18 +1,22 @@
 //! The two stages of a device: learning its normal, then watching it against that normal.
 
 use serde::{Deserialize, Serialize};
-use telemetry::{FailureMode, HealthIndex, SignalName};
+use telemetry::{FailureMode, HealthIndex, OperatingState, SignalName};
 
 use crate::{
     Config,
+    budget::Budget,
     detection::{
         alarm::{Alarm, State as AlarmState},
+        detector::Part,
         learned::Learned,
         sensor::SensorWatch,
     },
     health,
     knowledge::Knowledge,
+    manipulation::operating::Operating,
     prognosis::Prognoser,
+    regimes::Regimes,
     views::Views,
     waves,
 };
@@ -31,6 +35,10 @@ pub(crate) struct Watching {
     /// Rows the normal was learned from, the first and the last of them.
     pub(crate) learned: (u32, i64, i64),
     pub(crate) sensors: SensorWatch,
+    regimes: Regimes,
+    /// What the machine did in the last sample that was judged.
+    #[serde(with = "crate::manipulation::operating::packed")]
+    pub(crate) judged: OperatingState,
     /// The fused score of the last sample; 1 is the alarm limit.
     pub(crate) score: f64,
     pub(crate) alarm: Alarm,
@@ -52,6 +60,8 @@ pub(crate) struct Look {
     /// The slots that have a value, and those that got it in this sample, one bit each.
     pub(crate) live: u64,
     pub(crate) fresh: u64,
+    /// What the machine is doing.
+    pub(crate) operating: OperatingState,
 }
 
 /// What a sample changed.
@@ -70,7 +80,7 @@ impl Watching {
     pub(crate) fn start(
         learned: &Learned,
         names: &[SignalName],
-        knowledge: &Knowledge,
+        (operating, knowledge): (&Operating, &Knowledge),
     ) -> Option<Self> {
         let mut order: Vec<usize> = (0..names.len()).collect();
         // By name: the order in which signals happened to arrive must not change a rounding.
@@ -82,10 +92,14 @@ impl Watching {
         } else {
             model.map_or(&[][..], |model| &model.detection.views)
         };
+        let label = |value: &dyn Fn(usize) -> f64| operating.regime_of(value);
+        let (regimes, carried) = Regimes::fit(learned, operating.regimes(), label);
         Some(Self {
-            views: Views::fit(learned, &order, wanted)?,
+            views: Views::fit(&carried, &order, wanted)?,
             learned: (learned.rows(), from, to),
             sensors: SensorWatch::fit(learned, names, model),
+            regimes,
+            judged: OperatingState::Unknown,
             score: 0.0,
             alarm: Alarm::normal(to),
             prognoser: Prognoser::new(to),
@@ -99,12 +113,12 @@ impl Watching {
     /// Takes a sample: the sensors first, then the machine as far as they can be believed.
     pub(crate) fn sample(
         &mut self,
-        config: &Config,
-        knowledge: &Knowledge,
+        (config, knowledge): (&Config, &Knowledge),
+        budget: &mut Budget,
         look: Look,
         value: impl Fn(usize) -> f64,
     ) -> Change {
-        let at = look.at;
+        let Look { at, operating, .. } = look;
         let has = |bits: u64, slot: usize| bits >> slot & 1 == 1;
         let fresh = |slot: usize| {
             if has(look.fresh, slot) {
@@ -113,15 +127,19 @@ impl Watching {
                 f64::NAN
             }
         };
-        let operating = telemetry::OperatingState::Unknown;
         let mut change = Change {
             sensors: self.sensors.update(at, operating, fresh),
             ..Change::default()
         };
+        if !operating.has_baseline() {
+            // There is nothing to compare with; the state stands as it is.
+            return change;
+        }
+        let regime = regime_of(operating);
         let believed = look.live & !self.sensors.suspects();
         let believed = |slot: usize| {
             if has(believed, slot) {
-                value(slot)
+                self.regimes.carry(regime, slot, value(slot))
             } else {
                 f64::NAN
             }
@@ -129,9 +147,13 @@ impl Watching {
         let Some(score) = self.views.score(at, believed) else {
             return change;
         };
-        self.score = score;
+        budget.observe(config, at, score, self.views.is_held());
+        (self.score, self.judged) = (score / budget.limit, operating);
         change.is_scored = true;
         change.state = self.judge(config, knowledge, at);
+        if change.state && self.alarm.state == AlarmState::Alarm {
+            budget.alarm();
+        }
         change
     }
 
@@ -174,6 +196,15 @@ impl Watching {
         self.sensors.forgive();
     }
 
+    /// What each signal adds to the score, in the values of the regime it was judged in.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let regime = regime_of(self.judged);
+        let parts = self.views.parts().into_iter();
+        parts
+            .map(|part| self.regimes.carry_back(regime, part))
+            .collect()
+    }
+
     /// Deviations of the last sample by slot, in healthy spreads.
     pub(crate) fn deviations(&self) -> &[f64] {
         &self.z
@@ -193,7 +224,16 @@ impl Watching {
     pub(crate) fn is_consistent(&self, slots: usize) -> bool {
         self.views.is_consistent(slots)
             && self.sensors.is_consistent(slots)
+            && self.regimes.is_consistent(slots)
             && self.z.len() == slots
             && self.sum.len() == slots
+    }
+}
+
+/// The load regime of an operating state; the only one where nobody has said how to tell.
+fn regime_of(operating: OperatingState) -> u8 {
+    match operating {
+        OperatingState::Running { regime } => regime,
+        _ => 0,
     }
 }

@@ -1,6 +1,7 @@
 //! What is known about an asset right now, for people who look rather than wait for findings.
 
-use crate::Feature;
+use crate::{Feature, detection::calibration::Rate};
+
 use telemetry::{
     Assessment, AssetId, Condition, DeviceId, PrognosisOutcome, SensorReport, SignalName, Timestamp,
 };
@@ -27,10 +28,24 @@ pub struct DeviceView {
     pub assessment: Option<Assessment>,
     /// The last prognosis, or why there is none; none while learning.
     pub prognosis: Option<PrognosisOutcome>,
+    /// The false alarms measured since commissioning.
+    pub false_alarms: FalseAlarms,
     /// The newest event time seen, also of rows that still wait for late ones.
     pub last_measured_at: Timestamp,
     /// Every signal looked at, in the order of first appearance.
     pub signals: Vec<SignalView>,
+}
+
+/// How often a device alarms while its machine is healthy, and what is done about it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FalseAlarms {
+    /// What was measured at the usual limit on healthy running after commissioning; none
+    /// before a day was watched.
+    pub measured: Option<Rate>,
+    /// Alarms a month that are bearable, as configured.
+    pub budget_per_month: f64,
+    /// The alarm limit that keeps the budget, as a factor of the usual one; 1 or above.
+    pub limit: f64,
 }
 
 /// One signal of a device.

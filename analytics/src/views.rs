@@ -80,13 +80,13 @@ impl Views {
         self.views[self.leading].0.is_held()
     }
 
-    /// What each view said last, for evidence.
-    pub(crate) fn told(&self) -> Vec<ViewScore> {
+    /// What each view said last and the limit it is held to, for evidence.
+    pub(crate) fn told(&self, limit: f64) -> Vec<ViewScore> {
         let told = self.views.iter().map(|(view, score)| ViewScore {
             view: view.name().to_owned(),
             version: u32::from(view.version()),
             score: round(*score, SCORE_DECIMALS),
-            limit: 1.0,
+            limit: round(limit, SCORE_DECIMALS),
         });
         told.collect()
     }

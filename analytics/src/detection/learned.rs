@@ -24,6 +24,10 @@ const SETTLING_ROWS: u32 = 10;
 /// to a quarter and a change shows within ten rows.
 pub(crate) const SMOOTHING: f64 = 0.1;
 
+/// Rows after a change of label in which the smoothing forgets what was before: three of its
+/// time constants, after which a twentieth is left.
+const CHANGE_ROWS: u32 = 30;
+
 /// A stretch of healthy running while it is gathered, and afterwards as what is fitted to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
@@ -191,6 +195,47 @@ impl Learned {
         })
     }
 
+    /// The label of each level point; none for one so close to a change of label that its
+    /// smoothing holds both.
+    pub(crate) fn labels(&self, label: &impl Fn(&dyn Fn(usize) -> f64) -> u8) -> Vec<Option<u8>> {
+        let points = self.points as usize;
+        let rest = CHANGE_ROWS.div_ceil(self.stride) as usize;
+        settled(points, rest, |point| {
+            label(&|slot: usize| self.signals[slot].level[point])
+        })
+    }
+
+    /// The same stretch with every value replaced by `carry(slot, label, value)`, and without
+    /// those close to a change of label.
+    pub(crate) fn carried(
+        &self,
+        label: &impl Fn(&dyn Fn(usize) -> f64) -> u8,
+        carry: impl Fn(usize, u8, f64) -> f64,
+    ) -> Self {
+        let levels = self.labels(label);
+        let rows = settled(self.steps.len(), CHANGE_ROWS as usize, |row| {
+            label(&|slot: usize| self.recent(slot, row))
+        });
+        let mut all = self.clone();
+        let to = |slot: usize, label: Option<u8>, x: f64| {
+            label.map_or(f64::NAN, |label| carry(slot, label, x))
+        };
+        let last = rows.last().copied().flatten();
+        for (slot, column) in all.signals.iter_mut().enumerate() {
+            for (value, label) in column.level.iter_mut().zip(&levels) {
+                *value = to(slot, *label, *value);
+            }
+            let origin = column.origin;
+            for (value, label) in column.rows.iter_mut().zip(&rows) {
+                *value = (to(slot, *label, origin + f64::from(*value)) - origin) as f32;
+            }
+            if let Some(label) = last {
+                column.smoothed = carry(slot, label, column.smoothed);
+            }
+        }
+        all
+    }
+
     /// Whether the parts fit each other and the number of slots.
     pub fn is_consistent(&self, slots: usize) -> bool {
         let fits = |column: &Column| {
@@ -198,6 +243,21 @@ impl Learned {
         };
         self.stride > 0 && self.signals.len() == slots && self.signals.iter().all(fits)
     }
+}
+
+/// Labels of `count` items without the `rest` items that follow a change, and half as many
+/// before it: a smoothed value is on its way before it is nearer to where it goes.
+fn settled(count: usize, rest: usize, label: impl Fn(usize) -> u8) -> Vec<Option<u8>> {
+    let labels: Vec<u8> = (0..count).map(label).collect();
+    let mut kept: Vec<Option<u8>> = labels.iter().copied().map(Some).collect();
+    for (at, pair) in labels.windows(2).enumerate() {
+        if pair[0] != pair[1] {
+            let from = (at + 1).saturating_sub(rest.div_ceil(2));
+            let to = (at + 1 + rest).min(count);
+            kept[from..to].fill(None);
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(super) fn analytics_config(config: &Config) -> analytics::Config {
     analytics::Config {
         learning_rows: config.analytics.learning_rows,
         lateness: config.analytics.lateness,
+        alarms_per_asset_month: config.analytics.alarms_per_asset_month,
         ..analytics::Config::default()
     }
 }

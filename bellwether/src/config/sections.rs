@@ -21,6 +21,8 @@ pub(crate) struct Analytics {
     pub(crate) learning_rows: u32,
     /// `lateness`: how long a row may be late in event time and still be put in order.
     pub(crate) lateness: Duration,
+    /// `alarms_per_asset_month`: alarms a month on a healthy asset that are bearable.
+    pub(crate) alarms_per_asset_month: f64,
 }
 
 /// `[service]`: assets, orders and people.
@@ -117,6 +119,11 @@ impl Analytics {
                 100..=1_000_000,
             )? as u32,
             lateness: lateness.map_or(default.lateness, |(lateness, _)| lateness),
+            alarms_per_asset_month: keys.ranged(
+                "analytics.alarms_per_asset_month",
+                default.alarms_per_asset_month,
+                0.001..=1_000.0,
+            )?,
         })
     }
 }

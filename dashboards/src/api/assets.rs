@@ -160,6 +160,8 @@ pub struct AssetDetail {
     pub components: Vec<reasons::ComponentView>,
     /// Signals whose sensors cannot be believed; empty when all are good.
     pub sensors: Vec<reasons::SensorView>,
+    /// How often each device alarms while all is well, and what is done about it.
+    pub false_alarms: Vec<reasons::FalseAlarmsView>,
 }
 
 /// One signal of an asset.
@@ -225,6 +227,7 @@ async fn detail(api: &Shared, id: &AssetId) -> Result<AssetDetail, Problem> {
         operating: summary::condition(facts).map(|condition| condition.operating),
         components: reasons::components(facts),
         sensors: reasons::sensors(facts),
+        false_alarms: reasons::false_alarms(facts),
     }))
 }
 

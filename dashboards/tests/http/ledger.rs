@@ -292,6 +292,11 @@ fn view(name: &str) -> AssetView {
                 window_from: at(-3_600),
                 p_value: 0.001,
             })),
+            false_alarms: analytics::FalseAlarms {
+                measured: None,
+                budget_per_month: 1.0,
+                limit: 1.0,
+            },
             last_measured_at: condition.at,
             signals: vec![SignalView {
                 signal: SignalName::new("flow_l_min").unwrap(),

@@ -13,6 +13,7 @@
 //!
 //! Without rules and with one regime nobody has said how to tell, and the state is unknown.
 
+pub(crate) mod packed;
 mod regimes;
 mod rules;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub struct Operating {
     leaving: u8,
     /// Until when it settles, microseconds.
     settles: i64,
+    #[serde(with = "packed")]
     state: OperatingState,
     /// When the state began, microseconds.
     since: i64,

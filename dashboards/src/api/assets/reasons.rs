@@ -53,6 +53,26 @@ pub struct SensorView {
     pub verdict: SensorVerdict,
 }
 
+/// How often a device alarms while all is well, measured after it learned its normal.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FalseAlarmsView {
+    /// The device.
+    #[schema(value_type = String)]
+    pub device: DeviceId,
+    /// Alarms counted at the usual limit; null before a day was watched.
+    pub episodes: Option<u32>,
+    /// Months of healthy running that were watched; null before a day was.
+    pub months: Option<f64>,
+    /// Alarms a month; null before a day was watched.
+    pub per_month: Option<f64>,
+    /// What the alarms a month do not exceed with 95 % confidence.
+    pub upper_per_month: Option<f64>,
+    /// Alarms a month that are bearable, as configured.
+    pub budget_per_month: f64,
+    /// The alarm limit that keeps the budget, as a factor of the usual one; 1 or above.
+    pub limit: f64,
+}
+
 /// Who says that the present is normal.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -138,4 +158,20 @@ pub(super) fn sensors(facts: &Facts<'_>) -> Vec<SensorView> {
         report.verdicts.iter().map(view).collect::<Vec<_>>()
     };
     reports.flat_map(of).collect()
+}
+
+pub(super) fn false_alarms(facts: &Facts<'_>) -> Vec<FalseAlarmsView> {
+    let view = |view: &analytics::DeviceView| {
+        let told = view.false_alarms;
+        FalseAlarmsView {
+            device: view.device.clone(),
+            episodes: told.measured.map(|rate| rate.episodes),
+            months: told.measured.map(|rate| rate.months),
+            per_month: told.measured.map(|rate| rate.per_month),
+            upper_per_month: told.measured.map(|rate| rate.upper_per_month),
+            budget_per_month: told.budget_per_month,
+            limit: told.limit,
+        }
+    };
+    summary::views(facts).into_iter().map(view).collect()
 }
