@@ -6,8 +6,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use telemetry::Timestamp;
 
 use super::{
+    bearing::{self, Heard},
     degradation::Fault,
-    machine::{Kind, Signal, State, Wear, step},
+    duty::Duty,
+    machine::{Kind, Mode, Signal, State, Wear, stand, step},
     sensor::{SensorFault, read},
     surroundings::surroundings,
 };
@@ -35,7 +37,25 @@ pub(crate) struct SimulatedAsset {
     faults: Vec<Fault>,
     sensor_faults: Vec<SensorFault>,
     rng: StdRng,
+    duty: Duty,
+    /// The ear of the bearing; none when the machine has no fast sensor.
+    ear: Option<Ear>,
 }
+
+/// A fast sensor on a bearing, which sends a snapshot now and then.
+#[derive(Debug)]
+struct Ear {
+    /// Its own stream, so that listening changes no reading.
+    rng: StdRng,
+    /// Rows since the last snapshot.
+    rows: u32,
+    /// What there is to hear at the last row.
+    heard: Heard,
+    running: bool,
+}
+
+/// Rows between two snapshots: three hours of the demo's plant, six minutes in real time.
+const LISTEN_EVERY: u32 = 36;
 
 /// After a repair the next fault begins this many days later, drawn evenly.
 const NEXT_FAULT_DAYS: std::ops::Range<f64> = 8.0..30.0;
@@ -66,7 +86,31 @@ impl SimulatedAsset {
             faults,
             sensor_faults,
             rng,
+            duty: Duty::Steady,
+            ear: None,
         }
+    }
+
+    /// The machine with another duty.
+    pub(crate) fn with_duty(self, duty: Duty) -> Self {
+        Self { duty, ..self }
+    }
+
+    /// The machine with a fast accelerometer on its bearing.
+    pub(crate) fn with_ear(mut self) -> Self {
+        let heard = Heard {
+            speed_rpm: 0.0,
+            velocity_mm_s: 0.0,
+            noise_g: 0.0,
+            impacts_g: 0.0,
+        };
+        self.ear = Some(Ear {
+            rng: StdRng::seed_from_u64(self.rng.random()),
+            rows: LISTEN_EVERY,
+            heard,
+            running: false,
+        });
+        self
     }
 
     /// How far each failure mode has gone.
@@ -83,9 +127,45 @@ impl SimulatedAsset {
     fn run_to(&mut self, at: Timestamp) -> Vec<Signal> {
         let dt_s = self.at.map_or(0.0, |before| at.secs_from(before).max(0.0));
         self.at = Some(at);
-        let around = surroundings(at, self.phase);
+        let mut around = surroundings(at, self.phase);
         let wear = self.wear(at);
-        step(self.kind, &mut self.state, around, wear, dt_s)
+        let load = self.duty.load(at, around.load);
+        around.load = load.unwrap_or(around.load);
+        let signals = if load.is_some() {
+            step(self.kind, &mut self.state, around, wear, dt_s)
+        } else {
+            stand(self.kind, &mut self.state, around, dt_s)
+        };
+        if let Some(ear) = &mut self.ear {
+            ear.rows += 1;
+            ear.running = load.is_some();
+            ear.heard = overheard(&signals, wear);
+        }
+        signals
+    }
+
+    /// The snapshot its fast sensor sends after the row at `at`, when one is due.
+    pub(crate) fn listen(&mut self, at: Timestamp) -> Option<Payload> {
+        let ear = self.ear.as_mut().filter(|ear| ear.running)?;
+        if ear.rows < LISTEN_EVERY {
+            return None;
+        }
+        ear.rows = 0;
+        let mut json = format!(
+            "{{\"ts\":{},\"signal\":\"acceleration_g\",\"axis\":\"radial\",\"unit\":\"g\",\"sample_rate_hz\":{},\"samples\":[",
+            at.as_millis(),
+            bearing::RATE_HZ
+        );
+        for (place, sample) in bearing::snapshot(ear.heard, &mut ear.rng)
+            .iter()
+            .enumerate()
+        {
+            let comma = if place == 0 { "" } else { "," };
+            // A tenth of a thousandth of g is below the noise of any sensor here.
+            let _ = write!(json, "{comma}{sample:.4}");
+        }
+        json.push_str("]}");
+        Some(Payload { json, readings: 0 })
     }
 
     /// What its device sends at `at`; none when every sensor lost its value.
@@ -127,5 +207,23 @@ impl SimulatedAsset {
     /// Sensors that are wrong now are replaced.
     pub(crate) fn replace_sensors(&mut self, at: Timestamp) {
         self.sensor_faults.retain(|fault| fault.from > at);
+    }
+}
+
+/// What a fast sensor hears of these signals. The impacts of a worn bearing are what wear adds
+/// to the acceleration; the rest is noise and the turning of the shaft.
+fn overheard(signals: &[Signal], wear: Wear) -> Heard {
+    let value = |name: &str| {
+        let signal = signals.iter().find(|signal| signal.name == name);
+        signal.map_or(0.0, |signal| signal.value)
+    };
+    let acceleration_g = value("acceleration_g");
+    // As the machines add them: powers, of which wear has the larger part once it is there.
+    let impacts_g = (2.6 * wear.of(Mode::BearingWear)).min(0.98 * acceleration_g);
+    Heard {
+        speed_rpm: value("speed_rpm"),
+        velocity_mm_s: value("vibration_mm_s"),
+        noise_g: (acceleration_g * acceleration_g - impacts_g * impacts_g).sqrt(),
+        impacts_g,
     }
 }

@@ -146,6 +146,32 @@ pub(crate) fn step(
     }
 }
 
+/// One step of a machine that is switched off: it cools down, and nothing else moves.
+pub(crate) fn stand(kind: Kind, state: &mut State, around: Surroundings, dt_s: f64) -> Vec<Signal> {
+    let mut signals = step(kind, &mut state.clone(), around, Wear::default(), 0.0);
+    let ambient_c = around.ambient_c;
+    let metal = [
+        state.approach(0, ambient_c, dt_s, COOLING_TAU_S),
+        state.approach(1, ambient_c, dt_s, COOLING_TAU_S),
+    ];
+    for signal in &mut signals {
+        signal.value = match (kind, signal.name) {
+            // The second temperature of the machines that have two is their bearing's.
+            (Kind::ScrewCompressor | Kind::InductionMotor, "bearing_temperature_c") => metal[1],
+            (_, name) if name.ends_with("temperature_c") => metal[0],
+            // Water stands in the pipes, the network is fed by others.
+            (_, "suction_pressure_bar") => 1.6,
+            (Kind::CentrifugalPump, "discharge_pressure_bar") => 3.4,
+            (_, "discharge_pressure_bar") => 7.3,
+            _ => 0.0,
+        };
+    }
+    signals
+}
+
+/// Without its fan a machine cools down slower than it warms up.
+const COOLING_TAU_S: f64 = 3_600.0;
+
 impl Kind {
     /// The id of its asset model.
     pub(crate) const fn model(self) -> &'static str {

@@ -1,7 +1,7 @@
 //! A plant of degrading machines, published by real MQTT clients: as a demo and as a load.
 //!
 //! ```text
-//! surroundings(t) ─┐
+//! surroundings(t) ─┐ duty(t)
 //! fault(t) ─ wear ─┼─▶ machine::step ─▶ sensor::read ─▶ JSON ─▶ MQTT (QoS 1, one client a device)
 //! state ───────────┘        ▲
 //!                           └── repair, when the machine's work order was completed
@@ -11,8 +11,10 @@
 //! Event time starts in the past, runs faster than the clock and never overtakes it.
 
 mod asset;
+mod bearing;
 mod compressor;
 mod degradation;
+mod duty;
 mod machine;
 mod motor;
 mod pace;
@@ -23,6 +25,8 @@ mod pump;
 mod repairs;
 mod sensor;
 mod surroundings;
+#[cfg(test)]
+mod verdict_tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -159,7 +163,7 @@ impl Life {
     async fn run(mut self, stop: CancellationToken) -> Result<()> {
         let topic: Arc<str> = format!("telemetry/{}", self.machine.id).into();
         let mut row = self.pace.start;
-        while !stop.is_cancelled() {
+        'rows: while !stop.is_cancelled() {
             let now = SystemClock.now();
             if self.pace.event_time(now) < row {
                 let wait = self
@@ -175,15 +179,18 @@ impl Life {
             while let Ok(visit) = self.visits.try_recv() {
                 visit.apply(&mut self.machine, row);
             }
-            if let Some(payload) = self.machine.publish(row) {
+            for payload in [self.machine.publish(row), self.machine.listen(row)] {
+                let Some(payload) = payload else {
+                    continue;
+                };
                 let message = Message {
                     topic: Arc::clone(&topic),
                     payload: payload.json,
                     readings: payload.readings,
                 };
                 tokio::select! {
-                    sent = self.publisher.send(message) => if sent.is_err() { break },
-                    () = stop.cancelled() => break,
+                    sent = self.publisher.send(message) => if sent.is_err() { break 'rows },
+                    () = stop.cancelled() => break 'rows,
                 }
             }
             row = self.pace.next_row(row, now);

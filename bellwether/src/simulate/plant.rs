@@ -8,6 +8,7 @@ use telemetry::Timestamp;
 use super::{
     asset::SimulatedAsset,
     degradation::Fault,
+    duty::Duty,
     machine::{Kind, Mode},
     sensor::{Defect, SensorFault},
 };
@@ -67,6 +68,33 @@ pub(crate) struct Entry {
     fault: Option<(Mode, f64, f64)>,
     /// Signal, defect, days from the start to its begin, days it lasts.
     defect: Option<(&'static str, Defect, f64, f64)>,
+    /// How it is used.
+    duty: Duty,
+    /// Whether a fast accelerometer listens to its bearing.
+    listens: bool,
+}
+
+#[cfg(test)]
+impl Entry {
+    /// How it will fail, if it will.
+    pub(crate) fn fails_with(&self) -> Option<Mode> {
+        self.fault.map(|(mode, ..)| mode)
+    }
+
+    /// Which of its sensors will be bad, if one will.
+    pub(crate) fn bad_signal(&self) -> Option<&'static str> {
+        self.defect.map(|(signal, ..)| signal)
+    }
+
+    /// Whether nothing but the machine's history could tell that its sensor is bad: a
+    /// temperature that drifts upwards may as well be a machine that gets hotter, and a pressure
+    /// that no declared signal follows may have changed.
+    pub(crate) fn is_beyond_proof(&self) -> bool {
+        matches!(
+            self.defect,
+            Some((_, Defect::Drift(_) | Defect::Step(_), ..))
+        )
+    }
 }
 
 const fn healthy(id: &'static str, name: &'static str, kind: Kind, site: &'static str) -> Entry {
@@ -78,6 +106,19 @@ const fn healthy(id: &'static str, name: &'static str, kind: Kind, site: &'stati
         site,
         fault,
         defect,
+        duty: Duty::Steady,
+        listens: false,
+    }
+}
+
+const fn used(entry: Entry, duty: Duty) -> Entry {
+    Entry { duty, ..entry }
+}
+
+const fn listened_to(entry: Entry) -> Entry {
+    Entry {
+        listens: true,
+        ..entry
     }
 }
 
@@ -102,13 +143,25 @@ use Kind::{CentrifugalPump as Pump, InductionMotor as Motor, ScrewCompressor as 
 /// Every machine. Baselines are learned over the first two days and a little more, so no
 /// fault begins before day 2.5; the first ones are quick, so that a newcomer sees one soon.
 pub(crate) const MACHINES: [Entry; 14] = [
-    fails(
+    listened_to(fails(
         healthy("pump-1", "Intake pump 1", Pump, "northshore-intake"),
         Mode::BearingWear,
         2.6,
         4.0,
+    )),
+    senses_badly(
+        used(
+            healthy("pump-2", "Intake pump 2", Pump, "northshore-intake"),
+            Duty::TwoLoads {
+                day: 0.9,
+                night: 0.5,
+            },
+        ),
+        "discharge_pressure_bar",
+        Defect::Step(25.0),
+        12.0,
+        2.0,
     ),
-    healthy("pump-2", "Intake pump 2", Pump, "northshore-intake"),
     fails(
         healthy("pump-3", "Intake pump 3", Pump, "northshore-intake"),
         Mode::Cavitation,
@@ -147,13 +200,25 @@ pub(crate) const MACHINES: [Entry; 14] = [
         5.5,
         0.4,
     ),
-    fails(
-        healthy("compressor-3", "Compressor 3", Compressor, "hanse-suzhou"),
-        Mode::SealLeak,
-        12.0,
-        6.0,
+    senses_badly(
+        fails(
+            healthy("compressor-3", "Compressor 3", Compressor, "hanse-suzhou"),
+            Mode::SealLeak,
+            12.0,
+            6.0,
+        ),
+        "oil_temperature_c",
+        Defect::Noise(8.0),
+        6.5,
+        1.0,
     ),
-    healthy("compressor-4", "Compressor 4", Compressor, "hanse-suzhou"),
+    senses_badly(
+        healthy("compressor-4", "Compressor 4", Compressor, "hanse-suzhou"),
+        "acceleration_g",
+        Defect::LooseCable(60.0),
+        4.0,
+        1.0,
+    ),
     fails(
         healthy("motor-1", "Conveyor A", Motor, "hanse-luebeck"),
         Mode::Imbalance,
@@ -198,13 +263,19 @@ pub(crate) fn machines(seed: u64, start: Timestamp) -> Vec<SimulatedAsset> {
             let (from, to) = (days_after(start, from), days_after(start, from + days));
             SensorFault::new(signal, defect, from, to)
         });
-        SimulatedAsset::new(
+        let machine = SimulatedAsset::new(
             entry.id,
             entry.kind,
             seed,
             fault.into_iter().collect(),
             defect.into_iter().collect(),
-        )
+        );
+        let machine = machine.with_duty(entry.duty);
+        if entry.listens {
+            machine.with_ear()
+        } else {
+            machine
+        }
     };
     MACHINES.iter().map(simulated).collect()
 }
@@ -226,7 +297,11 @@ mod tests {
             assert!(entry.kind.modes().contains(&mode), "{}", entry.id);
         }
         let defects: Vec<_> = MACHINES.iter().filter_map(|entry| entry.defect).collect();
-        assert_eq!(defects.len(), 4, "stuck, drift, spikes and dropout");
+        assert_eq!(
+            defects.len(),
+            7,
+            "stuck, drift, step, noise, spikes, dropout and a loose cable"
+        );
     }
 
     #[test]

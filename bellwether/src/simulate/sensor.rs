@@ -17,12 +17,23 @@ pub(crate) enum Defect {
     Spikes(f64),
     /// Seven values in ten are missing.
     Dropout,
+    /// It reads this many noise spreads too much: a wrong calibration.
+    Step(f64),
+    /// Its noise has this many times its spread.
+    Noise(f64),
+    /// A loose cable: half of the values are lost, and one in five reads as an open line, this
+    /// many noise spreads up.
+    LooseCable(f64),
 }
 
 /// Share of values a defect of kind [`Defect::Spikes`] throws off.
 const SPIKE_SHARE: f64 = 0.1;
 /// Share of values a defect of kind [`Defect::Dropout`] loses.
 const DROPOUT_SHARE: f64 = 0.7;
+
+/// Shares of values a loose cable loses, and of those it reads as an open line.
+const LOST_SHARE: f64 = 0.5;
+const OPEN_SHARE: f64 = 0.2;
 
 /// A defect of one signal for a while.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +68,8 @@ impl SensorFault {
     }
 
     /// The reading while the defect lasts; none when it is lost.
-    fn distort(&mut self, reading: f64, noise: f64, at: Timestamp, chance: f64) -> Option<f64> {
+    fn distort(&mut self, signal: Signal, reading: f64, at: Timestamp, chance: f64) -> Option<f64> {
+        let (truth, noise) = (signal.value, signal.noise);
         match self.defect {
             Defect::Stuck => Some(*self.held.get_or_insert(reading)),
             Defect::Drift(per_hour) => {
@@ -67,6 +79,13 @@ impl SensorFault {
             Defect::Spikes(height) if chance < SPIKE_SHARE => Some(reading + height * noise),
             Defect::Spikes(_) => Some(reading),
             Defect::Dropout => (chance >= DROPOUT_SHARE).then_some(reading),
+            Defect::Step(spreads) => Some(reading + spreads * noise),
+            Defect::Noise(times) => Some(truth + times * (reading - truth)),
+            Defect::LooseCable(_) if chance < LOST_SHARE => None,
+            Defect::LooseCable(up) if chance < LOST_SHARE + OPEN_SHARE => {
+                Some(reading + up * noise)
+            }
+            Defect::LooseCable(_) => Some(reading),
         }
     }
 }
@@ -86,7 +105,7 @@ pub(crate) fn read(
         .iter_mut()
         .find(|fault| fault.signal == truth.name && fault.from <= at && at < fault.to);
     match fault {
-        Some(fault) => fault.distort(reading, truth.noise, at, chance),
+        Some(fault) => fault.distort(truth, reading, at, chance),
         None => Some(reading),
     }
 }
@@ -122,6 +141,9 @@ mod tests {
             Defect::Drift(2.0),
             Defect::Spikes(30.0),
             Defect::Dropout,
+            Defect::Step(25.0),
+            Defect::Noise(6.0),
+            Defect::LooseCable(50.0),
         ] {
             let bad = readings(Some(defect));
             assert_eq!(bad[..100], good[..100], "{defect:?}");
@@ -141,6 +163,26 @@ mod tests {
                 Defect::Dropout => {
                     let lost = during.iter().filter(|value| value.is_none()).count();
                     assert!((570..690).contains(&lost), "{lost}");
+                }
+                Defect::Step(spreads) => {
+                    let moved = bad[600].unwrap() - good[600].unwrap();
+                    assert!((moved - spreads).abs() < 1e-9, "{moved}");
+                }
+                Defect::Noise(times) => {
+                    let error = |values: &[Option<f64>]| values[600].unwrap() - 600.0;
+                    assert!((error(&bad) - times * error(&good)).abs() < 1e-9);
+                }
+                Defect::LooseCable(up) => {
+                    let lost = during.iter().filter(|value| value.is_none()).count();
+                    let high = during.iter().zip(&good[100..]);
+                    let open = high
+                        .filter(|(bad, good)| bad.is_some_and(|v| v > good.unwrap() + up - 1.0))
+                        .count();
+                    // 900 draws: four standard errors are 60 and 48.
+                    assert!(
+                        (390..510).contains(&lost) && (132..228).contains(&open),
+                        "{lost} {open}"
+                    );
                 }
             }
         }

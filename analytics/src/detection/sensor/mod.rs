@@ -7,7 +7,7 @@
 //! | fault | what shows it | limit |
 //! |---|---|---|
 //! | stuck | the same value again and again | 2.5 times the longest run learned, at least 10 values, 30 for coarse sensors |
-//! | spike | a value leaves its two neighbours, which agree, and no other signal does | 2.5 times the fastest change learned, three times in about 64 values |
+//! | spike | wild changes that turn back, and no other signal has one | 2.5 times the fastest change learned, two excursions within 64 values |
 //! | step | the median of three values leaves the three before, and no partner moves | 8 times the largest such move learned |
 //! | drift | the level leaves what its related signals say, which agree among themselves | twice the largest residual learned, at least six spreads |
 //! | noise collapse | changes from value to value shrink | a fifth of the usual size, and half of the least learned |
@@ -15,6 +15,9 @@
 //! | saturation | values at an end of the declared range, reached by a jump | 5 in a row |
 //! | gap | values miss while other signals of the device arrive | half of those that used to arrive |
 //! | clock | see [`clock`] | |
+//!
+//! A signal that changed wildly and alone is left out for ten values before anything is said: if
+//! it was a spike, it is over then.
 //!
 //! **The machine has the benefit of the doubt.** A verdict here takes the signal out of the
 //! machine's verdict, so a fault of the machine must never look like one of a sensor:
@@ -31,7 +34,7 @@
 //! recorded signals with healthy and faulty running, runs stayed below 30 values or 1.5 times
 //! the longest learned, moves of the median below 6.3 times the largest learned, and the noise
 //! between 0.25 and 3.1 times its usual size; single changes reached 6.1 times the fastest
-//! learned, but never three times within 64 values. Each limit lies beyond these.
+//! learned, but never there and back twice within 64 values. Each limit lies beyond these.
 
 pub mod clock;
 mod normal;
@@ -121,7 +124,8 @@ impl SensorWatch {
     }
 
     /// The signals that must stay out of the machine's verdict and out of training, one bit a
-    /// slot. A gap alone takes nothing out: what still arrives is good.
+    /// slot: those with a verdict, and those that changed wildly and alone a moment ago. A gap
+    /// alone takes nothing out: what still arrives is good.
     pub fn suspects(&self) -> u64 {
         self.mask(Track::is_suspect)
     }

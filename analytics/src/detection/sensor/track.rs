@@ -13,12 +13,15 @@ use super::{
 pub(super) const NOISE_WEIGHT: f64 = 1.0 / 32.0;
 /// Weight of a new value in the level, as everywhere in detection.
 const LEVEL_WEIGHT: f64 = 0.1;
-/// A spike is this many times the fastest change learned, …
-const SPIKE: f64 = 2.5;
-/// … and this many of them …
+/// A wild change is this many times the fastest one learned.
+const WILD_CHANGE: f64 = 2.5;
+/// Wild changes that turn back: two excursions, there and back, are a sensor's …
 const SPIKES: f64 = 3.0;
-/// … within about so many values are a sensor's.
+/// … within about so many values.
 const SPIKE_MEMORY: f64 = 64.0;
+/// A signal that changed wildly and alone is doubted for so many values: if it was a spike it
+/// is back by then, and a machine that really changed so suddenly is told of that much later.
+const DOUBT: u8 = 10;
 /// A step is this many times the largest move learned.
 const STEP: f64 = 8.0;
 /// A step is over when less than this part of it is left.
@@ -69,8 +72,12 @@ pub(super) struct Track {
     turns: f32,
     /// Spikes in memory.
     spikes: f32,
-    /// Whether the newest triple was a spike.
-    spiked: bool,
+    /// Whether the newest change was wild, and the sign of the last wild one while remembered.
+    wild: bool,
+    wild_sign: i8,
+    wild_age: u8,
+    /// Values for which it is still doubted.
+    doubted: u8,
     /// Move of the median, in largest moves learned; signed.
     moved: f32,
     level: f64,
@@ -90,7 +97,7 @@ pub(super) struct Track {
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     live: u64,
-    spiked: u64,
+    wild: u64,
     moved: u64,
     noisy: u64,
 }
@@ -101,7 +108,7 @@ pub(super) struct Others {
     /// Those that brought a value, and those among them that would have to follow.
     live: u64,
     partners: u64,
-    spiked: u64,
+    wild: u64,
     moved: u64,
     noisy: u64,
 }
@@ -110,7 +117,7 @@ impl Heard {
     pub(super) fn note(&mut self, slot: usize, track: &Track, normal: &Normal) {
         let bit = |on: bool| u64::from(on) << slot;
         self.live |= bit(track.fresh && normal.change > 0.0);
-        self.spiked |= bit(track.spiked);
+        self.wild |= bit(track.wild);
         self.moved |= bit(f64::from(track.moved).abs() > MOVED && track.step == 0.0);
         self.noisy |= bit(f64::from(track.noise) > NOISY && track.values >= SETTLING);
     }
@@ -120,7 +127,7 @@ impl Heard {
         let other = |mask: u64| mask & !(1 << slot);
         Others {
             live: other(self.live),
-            spiked: other(self.spiked),
+            wild: other(self.wild),
             moved: other(self.moved),
             noisy: other(self.noisy),
             partners: other(self.live & partners),
@@ -148,7 +155,10 @@ impl Track {
             noise: 1.0,
             turns: 1.0,
             spikes: 0.0,
-            spiked: false,
+            wild: false,
+            wild_sign: 0,
+            wild_age: 0,
+            doubted: 0,
             moved: 0.0,
             level: normal.centre,
             missing: normal.missing,
@@ -170,7 +180,9 @@ impl Track {
         self.run = 0;
         self.noise = 1.0;
         self.turns = 1.0;
-        self.spiked = false;
+        self.wild = false;
+        self.wild_sign = 0;
+        self.doubted = 0;
         self.moved = 0.0;
         self.drifted = 0;
     }
@@ -180,10 +192,11 @@ impl Track {
         self.fresh = x.is_finite();
         self.missing +=
             (MISSING_WEIGHT * (f64::from(u8::from(!self.fresh)) - f64::from(self.missing))) as f32;
-        self.spiked = false;
+        self.wild = false;
         if !self.fresh {
             return;
         }
+        self.doubted = self.doubted.saturating_sub(1);
         let last = self.ring[5];
         let first = self.filled == 0;
         self.ring.copy_within(1.., 0);
@@ -218,13 +231,16 @@ impl Track {
         let size = (change.abs() / normal.change).min(WILD * f64::from(normal.most_noise));
         self.noise += (NOISE_WEIGHT * (size - f64::from(self.noise))) as f32;
         self.spikes *= (1.0 - 1.0 / SPIKE_MEMORY) as f32;
+        self.wild = change.abs() / normal.change > WILD_CHANGE * f64::from(normal.fastest);
+        self.wild_age = self.wild_age.saturating_add(1);
+        if f64::from(self.wild_age) > SPIKE_MEMORY {
+            self.wild_sign = 0;
+        }
         if self.filled >= 3 {
             let before = last - self.ring[3];
             let back = change * before < 0.0;
             let turned = f64::from(u8::from(back)) - f64::from(self.turns);
             self.turns += (NOISE_WEIGHT * turned) as f32;
-            let height = change.abs().min(before.abs()) / normal.change;
-            self.spiked = back && height > SPIKE * f64::from(normal.fastest);
         }
         if self.filled == 6 {
             let (before, after) = medians(&self.ring);
@@ -260,7 +276,7 @@ impl Track {
 
     /// Whether it must stay out of the machine's verdict.
     pub(super) fn is_suspect(&self) -> bool {
-        self.verdict.takes_out()
+        self.verdict.takes_out() || self.doubted > 0
     }
 
     /// Weighs everything and settles the verdict. `drift` is the residual against the related
@@ -314,13 +330,15 @@ impl Track {
     }
 
     fn weigh_noise(&mut self, worst: &mut Evidence, normal: &Normal, others: Others) {
-        if self.spiked && others.live != 0 && others.spiked == 0 {
-            self.spikes += 1.0;
+        if self.wild && others.live != 0 && others.wild == 0 {
+            let sign = if self.ring[5] > self.ring[4] { 1 } else { -1 };
+            self.spikes += f32::from(u8::from(self.wild_sign == -sign));
+            (self.wild_sign, self.wild_age, self.doubted) = (sign, 0, DOUBT);
         }
         worst.weigh(
             SensorFault::Spike,
             f64::from(self.spikes) / SPIKES,
-            self.ring[3],
+            self.ring[4],
         );
         if self.values < SETTLING || normal.change <= 0.0 {
             return;
