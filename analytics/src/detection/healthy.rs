@@ -112,9 +112,9 @@ pub(crate) fn correlations(columns: &[Vec<f64>], signals: &[Signal]) -> Array2<f
     correlations_of(&z)
 }
 
-/// A square-root of an inverse: W with WᵀW = R⁻¹, lower triangular, packed by columns.
+/// A square root of an inverse: W with `WᵀW = R⁻¹`, lower triangular, packed by columns.
 ///
-/// With it the squared length of Wz is zᵀR⁻¹z, and Wz is a sum of columns times numbers,
+/// With it the squared length of `Wz` is `zᵀR⁻¹z`, and `Wz` is a sum of columns times numbers,
 /// which vectorises.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Whitener {
@@ -154,7 +154,7 @@ impl Whitener {
         Self { packed }
     }
 
-    /// Writes Wz over `out` and returns its squared length.
+    /// Writes `Wz` over `out` and returns its squared length.
     pub(crate) fn apply(&self, z: &[f64], out: &mut [f64]) -> f64 {
         out.fill(0.0);
         let mut columns = self.packed.as_slice();
@@ -168,7 +168,7 @@ impl Whitener {
         out.iter().map(|w| w * w).sum()
     }
 
-    /// Element `at` of Wᵀw: with w = Wz the part of R⁻¹z that belongs to signal `at`.
+    /// Element `at` of `Wᵀw`: with `w = Wz` the part of `R⁻¹z` that belongs to signal `at`.
     pub(crate) fn transposed(&self, at: usize, w: &[f64]) -> f64 {
         let size = w.len();
         let begin = at * size - at * at.saturating_sub(1) / 2;
@@ -176,7 +176,7 @@ impl Whitener {
         column.iter().zip(&w[at..]).map(|(a, b)| a * b).sum()
     }
 
-    /// Solves Rx = b.
+    /// Solves `Rx = b`.
     pub(crate) fn solve(&self, b: &[f64]) -> Vec<f64> {
         let mut w = vec![0.0; b.len()];
         self.apply(b, &mut w);

@@ -54,19 +54,19 @@ pub fn compare(levels: &[Vec<f64>], asset: usize) -> Vec<Among> {
             .filter_map(|(_, row)| row.get(signal).copied())
             .filter(|x| x.is_finite())
             .collect();
-        one(signal, value, peers, own.len())
+        one(signal, value, &peers, own.len())
     };
     let mut found: Vec<Among> = own.iter().enumerate().filter_map(among).collect();
     found.sort_by(|a, b| b.score.abs().total_cmp(&a.score.abs()));
     found
 }
 
-fn one(signal: usize, value: f64, peers: Vec<f64>, signals: usize) -> Option<Among> {
+fn one(signal: usize, value: f64, peers: &[f64], signals: usize) -> Option<Among> {
     let count = peers.len();
     if !value.is_finite() || count < MIN_PEERS {
         return None;
     }
-    let normal = median(peers.clone());
+    let normal = median(peers.to_vec());
     let distances = peers.iter().map(|x| (x - normal).abs()).collect();
     let spread = (MAD_TO_SIGMA * median(distances)).max(STILL_SPREAD * normal.abs());
     let t = StudentsT::new(0.0, 1.0, count as f64 - 1.0).ok()?;

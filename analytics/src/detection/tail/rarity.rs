@@ -110,8 +110,7 @@ impl Rarities {
     pub(super) fn next(&mut self, values: &[f64; COUNT], floor: Floor<'_>) -> f64 {
         let gain = (1.0 / f64::from(self.rows)).max(1.0 / MEMORY);
         self.rows = self.rows.saturating_add(1);
-        for at in 0..COUNT {
-            let x = values[at];
+        for (at, &x) in values.iter().enumerate() {
             let spread = MIN_OF_SPREAD * SPAN * f64::from(self.deviation[at]);
             let side = |u: f64, excess: f32, hits: f32| {
                 let level = MIN_OF_LEVEL * (u + floor.origin[at]).abs();

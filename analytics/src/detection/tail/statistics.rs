@@ -195,7 +195,7 @@ impl Statistics {
         }
         self.ring[row % RING] = v;
         self.rows = self.rows.saturating_add(1);
-        if self.rows as usize % RING == 0 {
+        if (self.rows as usize).is_multiple_of(RING) {
             self.recompute();
         }
         let count = |window: usize| window.min(self.rows as usize) as f64;
