@@ -27,7 +27,7 @@ pub(super) fn of(
         at: shown.iter().map(|one| one.at).collect(),
         score: shown.iter().map(|one| score(one)).collect(),
         limit: evidences()
-            .last()
+            .next_back()
             .map(|(_, evidence)| evidence.statistics.on),
         alarms: alarms(conditions),
         operating: changes(
@@ -55,7 +55,7 @@ fn score(condition: &Condition) -> Option<f64> {
     Some(evidence.statistics.score)
 }
 
-fn thin<'a>(conditions: &'a [Condition], span: Span, points: usize) -> Vec<&'a Condition> {
+fn thin(conditions: &[Condition], span: Span, points: usize) -> Vec<&Condition> {
     if conditions.len() <= points {
         return conditions.iter().collect();
     }

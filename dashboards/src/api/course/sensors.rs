@@ -45,7 +45,7 @@ pub(super) fn spans(device: &DeviceId, reports: Vec<SensorReport>) -> Vec<Sensor
     for verdict in open.into_values() {
         close(verdict, None);
     }
-    spans.sort_by(|a, b| a.verdict.since.cmp(&b.verdict.since));
+    spans.sort_by_key(|span| span.verdict.since);
     spans
 }
 
