@@ -131,13 +131,19 @@ impl Script {
 
 const BOTH: [Protocol; 2] = [Protocol::V5, Protocol::V4];
 
+/// A script, a subscriber that follows it, and their first connection, subscribed.
+async fn joined(protocol: Protocol) -> (Script, Following, Raw) {
+    let (script, port) = Script::new(protocol).await;
+    let following = Following::start(port, protocol);
+    let mut broker = script.accept(false).await;
+    script.subscription(&mut broker, 1).await;
+    (script, following, broker)
+}
+
 #[tokio::test]
 async fn acknowledgements_wait_for_the_commit_and_keep_the_order_of_arrival() {
     for protocol in BOTH {
-        let (script, port) = Script::new(protocol).await;
-        let following = Following::start(port, protocol);
-        let mut broker = script.accept(false).await;
-        script.subscription(&mut broker, 1).await;
+        let (script, following, mut broker) = joined(protocol).await;
         following.connected(1).await;
         following.journal.set(Mood::Holds);
         for id in [3, 1, 2] {
@@ -162,10 +168,7 @@ async fn acknowledgements_wait_for_the_commit_and_keep_the_order_of_arrival() {
 #[tokio::test]
 async fn nothing_is_acknowledged_on_another_connection_than_it_came_on() {
     for protocol in BOTH {
-        let (script, port) = Script::new(protocol).await;
-        let following = Following::start(port, protocol);
-        let mut first = script.accept(false).await;
-        script.subscription(&mut first, 1).await;
+        let (script, following, mut first) = joined(protocol).await;
         following.connected(1).await;
         following.journal.set(Mood::Holds);
         first
@@ -204,10 +207,7 @@ async fn nothing_is_acknowledged_on_another_connection_than_it_came_on() {
 #[tokio::test]
 async fn a_journal_that_fails_drops_the_connection_without_acknowledging() {
     for protocol in BOTH {
-        let (script, port) = Script::new(protocol).await;
-        let following = Following::start(port, protocol);
-        let mut first = script.accept(false).await;
-        script.subscription(&mut first, 1).await;
+        let (script, following, mut first) = joined(protocol).await;
         following.journal.set(Mood::Fails);
         first.send(&script.delivery(1, false)).await;
         assert!(!first.rest().await.contains(&0x40), "no PUBACK");
@@ -254,10 +254,7 @@ async fn a_refused_subscription_is_said_in_the_status_and_tried_again() {
 #[tokio::test]
 async fn a_shutdown_acknowledges_what_was_received_and_says_goodbye() {
     for protocol in BOTH {
-        let (script, port) = Script::new(protocol).await;
-        let following = Following::start(port, protocol);
-        let mut broker = script.accept(false).await;
-        script.subscription(&mut broker, 1).await;
+        let (script, following, mut broker) = joined(protocol).await;
         following.connected(1).await;
         following.journal.set(Mood::Holds);
         broker.send(&script.delivery(6, false)).await;
@@ -278,10 +275,7 @@ async fn a_shutdown_acknowledges_what_was_received_and_says_goodbye() {
 #[tokio::test]
 async fn an_oversized_payload_becomes_a_dead_letter_instead_of_a_reconnect_loop() {
     for protocol in BOTH {
-        let (script, port) = Script::new(protocol).await;
-        let following = Following::start(port, protocol);
-        let mut broker = script.accept(false).await;
-        script.subscription(&mut broker, 1).await;
+        let (script, following, mut broker) = joined(protocol).await;
         broker
             .send(&publish(
                 script.version,
@@ -307,10 +301,7 @@ async fn an_oversized_payload_becomes_a_dead_letter_instead_of_a_reconnect_loop(
 #[tokio::test]
 async fn a_rebirth_request_goes_back_through_the_broker() {
     for protocol in BOTH {
-        let (script, port) = Script::new(protocol).await;
-        let following = Following::start(port, protocol);
-        let mut broker = script.accept(false).await;
-        script.subscription(&mut broker, 1).await;
+        let (script, following, mut broker) = joined(protocol).await;
         following.connected(1).await;
         let data = sparkplug::data_of_an_unknown_node();
         let topic = "spBv1.0/plant/NDATA/node-1";
