@@ -213,7 +213,10 @@ fn inject(
         if row < FAULT_AT {
             continue;
         }
-        others |= watch.suspects() & !(1 << slot) != 0;
+        let is_blamed = |other: usize| {
+            other != slot && watch.verdict(other).unwrap().state != SensorState::Good
+        };
+        others |= (0..recording.signals.len()).any(is_blamed);
         let verdict = watch.verdict(slot).unwrap();
         if let (SensorState::Suspect | SensorState::Faulty, Some(fault), None) =
             (verdict.state, verdict.fault, found)
