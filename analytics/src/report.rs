@@ -71,8 +71,8 @@ impl State {
         let (failure_mode, failure_mode_fit) = match (&watching.mode, watching.alarm.state) {
             (Some(mode), _) => mode.clone(),
             (None, AlarmState::Watch) => {
-                let deviations = watching.deviations().iter().copied();
-                knowledge.signatures().classify(deviations)
+                let signatures = knowledge.signatures();
+                signatures.classify(&watching.metric, watching.deviations())
             }
             (None, _) => (FailureMode::unclassified(), 0.0),
         };
@@ -142,7 +142,9 @@ impl State {
             let health = watching.health_of(score).get();
             HealthIndex::new(round(health, HEALTH_DECIMALS))
         };
-        let signatures = (knowledge.signatures(), watching.deviations());
+        let fits = knowledge
+            .signatures()
+            .fits(&watching.metric, watching.deviations());
         Some(Assessment {
             asset: self.asset.clone(),
             device: self.device.clone(),
@@ -150,9 +152,7 @@ impl State {
             health: told(watching.score),
             zone: watching.health().zone(),
             score: round(watching.score, SCORE_DECIMALS),
-            components: knowledge
-                .components()
-                .assess(watching.score, signatures, told),
+            components: knowledge.components().assess(watching.score, &fits, told),
         })
     }
 

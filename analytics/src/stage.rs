@@ -10,6 +10,7 @@ use crate::{
         alarm::{Alarm, State as AlarmState},
         detector::Part,
         learned::Learned,
+        metric::Metric,
         sensor::SensorWatch,
     },
     health,
@@ -32,6 +33,8 @@ pub(crate) enum Stage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watching {
     pub(crate) views: Views,
+    /// How alike deviations and signatures are.
+    pub(crate) metric: Metric,
     /// Rows the normal was learned from, the first and the last of them.
     pub(crate) learned: (u32, i64, i64),
     pub(crate) sensors: SensorWatch,
@@ -96,6 +99,7 @@ impl Watching {
         let (regimes, carried) = Regimes::fit(learned, operating.regimes(), label);
         Some(Self {
             views: Views::fit(&carried, &order, wanted)?,
+            metric: Metric::fit(&carried, &order),
             learned: (learned.rows(), from, to),
             sensors: SensorWatch::fit(learned, names, model),
             regimes,
@@ -178,8 +182,8 @@ impl Watching {
         }
         if is_rising {
             let rows = f64::from(self.summed.max(1));
-            let mean = self.sum.iter().map(|sum| sum / rows);
-            self.mode = Some(knowledge.signatures().classify(mean));
+            let mean: Vec<f64> = self.sum.iter().map(|sum| sum / rows).collect();
+            self.mode = Some(knowledge.signatures().classify(&self.metric, &mean));
         } else if self.alarm.state != AlarmState::Alarm {
             self.mode = None;
         }
@@ -223,6 +227,7 @@ impl Watching {
     /// Whether a state that came from outside can be worked with.
     pub(crate) fn is_consistent(&self, slots: usize) -> bool {
         self.views.is_consistent(slots)
+            && self.metric.is_consistent(slots)
             && self.sensors.is_consistent(slots)
             && self.regimes.is_consistent(slots)
             && self.z.len() == slots

@@ -9,7 +9,7 @@
 //!    agreement ([`agreement`]) and a single one by tail-calibrated statistics ([`tail`]).
 //! 4. *Follow*: what drifts slowly is followed, what is clearly a fault is not.
 //! 5. *Decide* ([`alarm`]): on- and off-delay with hysteresis.
-//! 6. *Explain*: shares per signal and the failure mode ([`signature`]).
+//! 6. *Explain*: shares per signal and the failure mode ([`signature`], [`metric`]).
 
 pub mod agreement;
 pub(crate) mod alarm;
@@ -26,6 +26,7 @@ pub mod innovation;
 pub mod learned;
 pub mod level;
 pub(crate) mod limits;
+pub(crate) mod metric;
 pub mod pca;
 pub mod peers;
 pub(crate) mod scorer;

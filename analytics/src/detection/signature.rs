@@ -5,8 +5,14 @@
 //! one wild signal does not drown the others, are compared with each signature by the cosine
 //! of the angle between them; a signal that one of the two does not have counts as 0 there.
 //! The best signature names the mode if its cosine reaches [`MIN_FIT`].
+//!
+//! The angle is measured after what the signals of a healthy machine do together was taken
+//! out ([`super::metric`]): when an alarm rises, the fault is hardly larger than the swing of
+//! the load, and that swing moves most signals at once.
 
 use telemetry::{AssetModel, FailureMode, SignalName};
+
+use super::metric::Metric;
 
 /// Deviations beyond this many spreads count as this many.
 const CLIP: f64 = 10.0;
@@ -20,8 +26,10 @@ pub(crate) struct Signatures(Vec<Signature>);
 #[derive(Debug, Clone)]
 struct Signature {
     mode: FailureMode,
-    /// Unit vector; terms of signals outside the baseline took part in its length.
+    /// By slot, in healthy spreads; scaled so that all terms together have length 1.
     weights: Vec<f64>,
+    /// The square of what is left of that length in signals the device does not have.
+    unseen: f64,
 }
 
 impl Signatures {
@@ -41,21 +49,26 @@ impl Signatures {
                 let term = terms.iter().find(|term| term.signal == *signal);
                 term.map_or(0.0, |term| term.weight / length)
             };
+            let weights: Vec<f64> = signals.iter().map(weight).collect();
+            let seen: f64 = weights.iter().map(|w| w * w).sum();
             Some(Signature {
                 mode: mode.mode.clone(),
-                weights: signals.iter().map(weight).collect(),
+                weights,
+                unseen: (1.0 - seen).max(0.0),
             })
         };
         Self(model.failure_modes.iter().filter_map(prepare).collect())
     }
 
     /// Every mode with the cosine of its signature, 0 for one that points away.
-    pub(crate) fn fits(&self, deviations: &[f64]) -> Vec<(&FailureMode, f64)> {
-        let clipped = deviations.iter().map(|z| z.clamp(-CLIP, CLIP));
-        let length = clipped.clone().map(|z| z * z).sum::<f64>().sqrt();
+    pub(crate) fn fits(&self, metric: &Metric, deviations: &[f64]) -> Vec<(&FailureMode, f64)> {
+        let clipped: Vec<f64> = deviations.iter().map(|z| z.clamp(-CLIP, CLIP)).collect();
+        let found = metric.whiten(&clipped);
+        let square = |part: &[f64]| part.iter().map(|w| w * w).sum::<f64>();
         let fit = |signature: &Signature| {
-            let parts = clipped.clone().zip(&signature.weights);
-            let dot: f64 = parts.map(|(z, w)| z * w).sum();
+            let wanted = metric.whiten(&signature.weights);
+            let dot: f64 = found.iter().zip(&wanted).map(|(z, w)| z * w).sum();
+            let length = (square(&found) * (square(&wanted) + signature.unseen)).sqrt();
             if length > 0.0 {
                 (dot / length).clamp(0.0, 1.0)
             } else {
@@ -66,25 +79,11 @@ impl Signatures {
     }
 
     /// The mode that fits best with its cosine, or unclassified with 0.
-    pub(crate) fn classify(
-        &self,
-        deviations: impl Iterator<Item = f64> + Clone,
-    ) -> (FailureMode, f64) {
-        let clipped = deviations.map(|z| z.clamp(-CLIP, CLIP));
-        let length = clipped.clone().map(|z| z * z).sum::<f64>().sqrt();
+    pub(crate) fn classify(&self, metric: &Metric, deviations: &[f64]) -> (FailureMode, f64) {
         let mut best = (FailureMode::unclassified(), 0.0);
-        if length <= 0.0 {
-            return best;
-        }
-        for signature in &self.0 {
-            let dot: f64 = clipped
-                .clone()
-                .zip(&signature.weights)
-                .map(|(z, w)| z * w)
-                .sum();
-            let fit = (dot / length).clamp(-1.0, 1.0);
+        for (mode, fit) in self.fits(metric, deviations) {
             if fit >= MIN_FIT && fit > best.1 {
-                best = (signature.mode.clone(), fit);
+                best = (mode.clone(), fit);
             }
         }
         best
@@ -119,7 +118,7 @@ mod tests {
             ([9.0, 0.0, 1.0], "unclassified", 0.0),
             ([0.0, 0.0, 0.0], "unclassified", 0.0),
         ] {
-            let (got, cosine) = signatures.classify(z.into_iter());
+            let (got, cosine) = signatures.classify(&Metric::default(), &z);
             assert_eq!(got.as_str(), mode, "{z:?}");
             assert!((cosine - fit).abs() < 1e-12, "{z:?}: {cosine}");
         }
@@ -129,7 +128,7 @@ mod tests {
     fn a_signature_whose_signals_are_not_measured_fits_less() {
         let names = ["vibration", "flow"].map(|n| SignalName::new(n).unwrap());
         let signatures = Signatures::new(&model(), &names);
-        let (mode, fit) = signatures.classify([5.0, 0.0].into_iter());
+        let (mode, fit) = signatures.classify(&Metric::default(), &[5.0, 0.0]);
         assert_eq!(mode.as_str(), "bearing-wear");
         assert!((fit - 0.8).abs() < 1e-12);
     }

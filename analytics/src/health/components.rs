@@ -20,8 +20,6 @@
 
 use telemetry::{AssetModel, ComponentHealth, ComponentId, FailureMode, HealthIndex};
 
-use crate::detection::signature::Signatures;
-
 /// The least cosine that says anything about a component: 60 degrees, a quarter of the
 /// squared deviation. Below it the direction is as good as another.
 const LEAST_FIT: f64 = 0.5;
@@ -58,10 +56,9 @@ impl Components {
     pub(crate) fn assess(
         &self,
         score: f64,
-        (signatures, deviations): (&Signatures, &[f64]),
+        fits: &[(&FailureMode, f64)],
         index: impl Fn(f64) -> HealthIndex,
     ) -> Vec<ComponentHealth> {
-        let fits = signatures.fits(deviations);
         let fit = |mode: &FailureMode| {
             let found = fits.iter().find(|(known, _)| *known == mode);
             found.map_or(0.0, |(_, fit)| *fit)
@@ -84,6 +81,7 @@ mod tests {
     use telemetry::SignalName;
 
     use super::*;
+    use crate::detection::{metric::Metric, signature::Signatures};
 
     fn model() -> AssetModel {
         serde_json::from_value(serde_json::json!({
@@ -115,7 +113,7 @@ mod tests {
             // Fits nothing: no component is blamed.
             ([9.0, -3.0, 1.0], 100.0, 100.0),
         ] {
-            let told = components.assess(5.0, (&signatures, &z), plain);
+            let told = components.assess(5.0, &signatures.fits(&Metric::default(), &z), plain);
             let health: Vec<f64> = told.iter().map(|one| one.health.get()).collect();
             assert!((health[0] - bearing).abs() < 1e-3, "{z:?}: {health:?}");
             assert!((health[1] - impeller).abs() < 1e-3, "{z:?}: {health:?}");

@@ -11,13 +11,6 @@ pub(crate) enum Duty {
     /// It follows the demand round the clock.
     Steady,
     /// It stands still from 22:00 to 04:00.
-    #[cfg_attr(
-        not(test),
-        allow(
-            dead_code,
-            reason = "for machines that are switched off, once the chain asks for operating states"
-        )
-    )]
     Days,
     /// It runs at one load from 06:00 to 18:00 and at another at night.
     TwoLoads {

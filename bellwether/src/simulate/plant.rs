@@ -86,6 +86,11 @@ impl Entry {
         self.defect.map(|(signal, ..)| signal)
     }
 
+    /// Whether it is switched off and on again.
+    pub(crate) fn rests(&self) -> bool {
+        self.duty == Duty::Days
+    }
+
     /// Whether nothing but the machine's history could tell that its sensor is bad: a
     /// temperature that drifts upwards may as well be a machine that gets hotter, and a pressure
     /// that no declared signal follows may have changed.
@@ -239,7 +244,10 @@ pub(crate) const MACHINES: [Entry; 14] = [
         5.0,
     ),
     senses_badly(
-        healthy("motor-4", "Palletiser", Motor, "hanse-suzhou"),
+        used(
+            healthy("motor-4", "Palletiser", Motor, "hanse-suzhou"),
+            Duty::Days,
+        ),
         "bearing_temperature_c",
         Defect::Stuck,
         10.0,

@@ -22,6 +22,8 @@ const ROWS: u32 = 22 * 288;
 struct Said {
     /// Failure modes of alarms.
     modes: BTreeSet<String>,
+    /// What it was doing, by the conditions told.
+    states: BTreeSet<&'static str>,
     /// Signals with a verdict that is not good, and what it was.
     sensors: BTreeSet<(String, String)>,
 }
@@ -66,6 +68,9 @@ fn watch(entry: &Entry, rows: u32) -> Said {
         };
         fleet.apply(&record, &mut assign, &mut findings);
         for finding in findings.drain(..) {
+            if let Finding::Condition(condition) = &finding {
+                said.states.insert(condition.operating.as_str());
+            }
             match finding {
                 Finding::Condition(condition) if condition.state == ConditionState::Alarm => {
                     let mode = condition.evidence.map(|evidence| evidence.failure_mode);
@@ -94,7 +99,8 @@ fn wear_is_found_and_no_good_sensor_is_blamed_for_it() {
         let mode = entry.fails_with().unwrap().name();
         let said = watch(entry, ROWS);
         println!("{} {mode}: {said:?}", entry.id);
-        found += u32::from(said.modes.contains(mode));
+        // However often the alarm rises, it has one name, and that is the right one.
+        found += u32::from(said.modes.iter().eq([mode]));
         let bad = entry.bad_signal();
         let blamed = said
             .sensors
@@ -103,8 +109,9 @@ fn wear_is_found_and_no_good_sensor_is_blamed_for_it() {
         assert_eq!(blamed.count(), 0, "{}: {said:?}", entry.id);
         assert!(!said.modes.is_empty(), "{} is not found", entry.id);
     }
-    // The name is given when the alarm rises, from what shows by then; it is right for most.
-    assert!(found >= 5, "{found} of 8 are named rightly");
+    // The name is given when the alarm rises, from what shows by then. Cavitation begins with a
+    // suction pressure that falls, and so does a leak.
+    assert!(found >= 7, "{found} of 8 are named rightly");
 }
 
 #[test]
@@ -134,4 +141,15 @@ fn a_loose_cable_opens_no_case() {
             .any(|(signal, _)| signal == "acceleration_g"),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_machine_that_is_switched_off_at_night_opens_no_case() {
+    let entry = MACHINES.iter().find(|entry| entry.rests()).unwrap();
+    let said = watch(entry, ROWS);
+    assert!(said.modes.is_empty(), "{said:?}");
+    // Its nights were seen as such, or it would not have been switched off.
+    for state in ["off", "running"] {
+        assert!(said.states.contains(state), "{said:?}");
+    }
 }
