@@ -113,6 +113,14 @@ impl Config {
             &self.off_delay_rows,
             "1 to 100000",
         )?;
+        self.check_verdicts(&rule)
+    }
+
+    /// Checks what decides verdicts.
+    fn check_verdicts(
+        &self,
+        rule: &impl Fn(bool, &'static str, &dyn ToString, &'static str) -> Result<(), AnalyticsError>,
+    ) -> Result<(), AnalyticsError> {
         rule(
             self.off > 0.0 && self.off <= 1.0,
             "off",

@@ -19,6 +19,7 @@
 //! | a signal disappears | held for five of its periods, then neutral; below half of the signals nothing is scored |
 //! | a signal never moves while learning | its spread is 1 % of its value; always 0 = left out |
 //! | a sensor that cannot be believed | said apart; its signal leaves the machine's verdict until it is good again |
+//! | a value beyond a fixed limit of the model | watched from the first row on, also while learning |
 //! | the machine stands still, idles, starts up, or changes its load | no verdict; the state stands |
 //! | a huge value | a sensor's spike, if it is alone; a finite score in any case |
 //! | a gap | smoothing and state go on where they stopped; held values expire |

@@ -1,7 +1,7 @@
 //! The monitor of one device: the whole way from a row to findings, as one state.
 //!
 //! ```text
-//! row -> reorder -> frame -> learning
+//! row -> reorder -> frame -> fixed limits -> learning
 //!                       \-> operating state -> sensors -> views -> alarm -> fusion -> health -> prognosis -> report
 //! ```
 //!
@@ -11,13 +11,16 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetId, AssetModel, DeviceId, Finding, Outcome, Row, SignalName};
+use telemetry::{AssetId, AssetModel, DeviceId, FailureMode, Finding, Outcome, Row, SignalName};
 
 use crate::{
     Config,
     budget::Budget,
     config::MAX_SIGNALS,
-    detection::{detector::LARGEST, learned::Learned},
+    detection::{
+        alarm::State as AlarmState, bounds::Bounds, detector::LARGEST, learned::Learned,
+        metric::Metric, usual::UsualFeatures,
+    },
     knowledge::Knowledge,
     manipulation::{
         features::SignalFeatures,
@@ -27,7 +30,7 @@ use crate::{
     },
     names::Names,
     news::{self, Said},
-    stage::{Change, Look, Stage, Watching},
+    stage::{self, Change, Look, Stage, Watching},
 };
 
 /// What is saved of a monitor.
@@ -43,6 +46,12 @@ pub(crate) struct State {
     pub(crate) features: Vec<SignalFeatures>,
     pub(crate) operating: Operating,
     pub(crate) budget: Budget,
+    /// Fixed limits: they are watched in both stages.
+    pub(crate) bounds: Bounds,
+    /// What the features usually are that the model's signatures name.
+    pub(crate) usual: UsualFeatures,
+    /// What fails by a fixed limit that is crossed while a normal is learned.
+    pub(crate) early_mode: Option<(FailureMode, f64)>,
     pub(crate) stage: Stage,
     /// The time of the last sample.
     pub(crate) at: i64,
@@ -75,6 +84,9 @@ impl Monitor {
                 features: Vec::new(),
                 operating: Operating::new(&[], None),
                 budget: Budget::new(),
+                bounds: Bounds::default(),
+                usual: UsualFeatures::default(),
+                early_mode: None,
                 stage: Stage::Learning(Learned::new(config.learning_rows, 0)),
                 at: 0,
                 said: None,
@@ -103,7 +115,7 @@ impl Monitor {
     pub(crate) fn set_model(&mut self, model: Option<Arc<AssetModel>>) {
         if !self.knowledge.is_of(model.as_ref()) {
             self.knowledge = Knowledge::new(model, &self.state.signals);
-            self.state.bind(self.knowledge.model());
+            self.state.bind(&self.knowledge);
         }
     }
 
@@ -118,10 +130,8 @@ impl Monitor {
     }
 
     fn relearn(&mut self, config: &Config) {
-        let slots = self.state.signals.len();
-        self.state.stage = Stage::Learning(Learned::new(config.learning_rows, slots));
-        self.state.bind(self.knowledge.model());
-        self.state.said = None;
+        self.state.start_over(config);
+        self.state.bind(&self.knowledge);
     }
 
     /// Takes a row of the device. `numbers` translates the batch's signals.
@@ -186,7 +196,7 @@ impl Monitor {
             }
             // Once a signal, so that the hot path need not look.
             self.knowledge = Knowledge::new(self.knowledge.shared_model(), &self.state.signals);
-            self.state.bind(self.knowledge.model());
+            self.state.bind(&self.knowledge);
         }
     }
 
@@ -195,6 +205,8 @@ impl Monitor {
         let newest = self.state.reorder.newest().unwrap_or(0);
         self.state.framer.restart();
         self.state.said = None;
+        self.state.bounds.restart(newest);
+        self.state.early_mode = None;
         if let Stage::Watching(watching) = &mut self.state.stage {
             watching.restart_time(newest);
         }
@@ -248,34 +260,101 @@ impl State {
         self.at = at;
         if self.operating.take_surprise() {
             // What was taken for running was not: what is normal has still to be seen.
-            self.stage = Stage::Learning(Learned::new(config.learning_rows, self.signals.len()));
-            self.said = None;
+            self.start_over(config);
         }
+        let framer = &self.framer;
+        let look = Look {
+            at,
+            features: &self.features,
+            live,
+            fresh,
+            operating,
+        };
         match &mut self.stage {
-            Stage::Learning(learned) => {
-                let is_full = self.operating.may_learn() && learned.push(at, value);
-                self.samples += 1;
-                if is_full {
-                    self.finish(config, knowledge);
-                } else {
-                    self.report(config, knowledge, Change::default(), findings);
-                }
-            }
+            Stage::Learning(_) => self.learn((config, knowledge), sample, findings),
             Stage::Watching(watching) => {
-                let look = Look {
-                    at,
-                    live,
-                    fresh,
-                    operating,
-                };
                 let known = (config, knowledge);
                 let value = |slot: usize| framer.value(slot);
-                let change = watching.sample(known, &mut self.budget, look, value);
+                let beside = (&mut self.budget, &mut self.bounds, &self.usual);
+                let change = watching.sample(known, beside, look, value);
                 self.samples += u64::from(change.is_scored);
                 self.thin += u64::from(!change.is_scored);
                 self.report(config, knowledge, change, findings);
             }
         }
+    }
+
+    /// Takes a sample while a normal is learned. Fixed limits need none.
+    fn learn(
+        &mut self,
+        (config, knowledge): (&Config, &Knowledge),
+        Sample { at, live, fresh }: Sample,
+        findings: &mut Vec<Finding>,
+    ) {
+        let before = self.bounds.raised().state;
+        let framer = &self.framer;
+        let look = Look {
+            at,
+            features: &self.features,
+            live,
+            fresh,
+            operating: self.operating.state(),
+        };
+        let value = |slot: usize| framer.value(slot);
+        let now = stage::limits(&mut self.bounds, look, None, value).state;
+        let is_full = self.operating.may_learn() && self.take(at, live);
+        self.samples += 1;
+        if now != AlarmState::Alarm {
+            self.early_mode = None;
+        } else if self.early_mode.is_none() {
+            let slots = self.signals.len();
+            let signals = stage::with_limits(slots, |_| 0.0, &self.bounds);
+            let deviations: Vec<f64> = signals.chain(self.feature_deviations()).collect();
+            let signatures = knowledge.signatures();
+            let mode = signatures.classify(&Metric::default(), &deviations);
+            self.early_mode = Some(mode);
+            self.budget.alarm();
+        }
+        if is_full {
+            self.finish(config, knowledge);
+        } else {
+            let change = Change {
+                state: now != before,
+                ..Change::default()
+            };
+            self.report(config, knowledge, change, findings);
+        }
+    }
+
+    /// Learns from a sample. True when that was enough.
+    fn take(&mut self, at: i64, live: u64) -> bool {
+        let Stage::Learning(learned) = &mut self.stage else {
+            return false;
+        };
+        let (framer, features) = (&self.framer, &self.features);
+        self.usual
+            .learn(|slot, feature| SignalFeatures::of(features, slot, feature));
+        learned.push(at, |slot| {
+            stage::at_slot(live, slot, |slot| framer.value(slot))
+        })
+    }
+
+    /// How far the features are from what is usual that the model's signatures name.
+    pub(crate) fn feature_deviations(&self) -> Vec<f64> {
+        let value = |slot, feature| SignalFeatures::of(&self.features, slot, feature);
+        self.usual.deviations(value)
+    }
+
+    /// Forgets what is normal, to learn it from the rows that follow.
+    fn start_over(&mut self, config: &Config) {
+        self.early_mode = match &mut self.stage {
+            Stage::Learning(_) => self.early_mode.take(),
+            // The name of a case that stands by a fixed limit stays.
+            Stage::Watching(watching) => watching.mode.take(),
+        };
+        self.stage = Stage::Learning(Learned::new(config.learning_rows, self.signals.len()));
+        self.usual.forget();
+        self.said = None;
     }
 
     /// Shows the new values of a sample to the features, each at its own time.
@@ -297,10 +376,14 @@ impl State {
         self.said = None;
         self.operating.settle(learned);
         let machine = (&self.operating, knowledge);
-        self.stage = match Watching::start(learned, &self.signals, machine) {
-            Some(watching) => Stage::Watching(Box::new(watching)),
-            None => Stage::Learning(Learned::new(config.learning_rows, self.signals.len())),
-        };
+        let standing = (self.bounds.raised(), self.early_mode.clone());
+        match Watching::start(learned, &self.signals, machine, standing) {
+            Some(watching) => {
+                self.early_mode = None;
+                self.stage = Stage::Watching(Box::new(watching));
+            }
+            None => self.start_over(config),
+        }
     }
 
     fn report(
@@ -334,8 +417,8 @@ impl State {
     /// What there is to say as of the last sample.
     fn now(&self) -> Said {
         let (score, health) = match &self.stage {
-            Stage::Learning(_) => (0.0, 0.0),
-            Stage::Watching(watching) => (watching.score, watching.health().get()),
+            Stage::Learning(_) => (self.bounds.raised().score, 0.0),
+            Stage::Watching(watching) => (watching.score(), watching.health().get()),
         };
         Said {
             at: self.at,
@@ -345,8 +428,12 @@ impl State {
         }
     }
 
-    /// Tells the operating state which signals there are and what the model says of them.
-    fn bind(&mut self, model: Option<&AssetModel>) {
+    /// Tells the operating state, the fixed limits and the features that have a say which
+    /// signals there are and what the model says of them.
+    fn bind(&mut self, knowledge: &Knowledge) {
+        let model = knowledge.model();
+        self.bounds.bind(model, &self.signals);
+        self.usual.bind(knowledge.signatures().features());
         match &self.stage {
             Stage::Learning(learned) if learned.rows() == 0 => {
                 self.operating = Operating::new(&self.signals, model);
@@ -372,6 +459,8 @@ impl State {
             && self.reorder.is_consistent(slots)
             && self.operating.is_consistent(slots)
             && self.budget.is_consistent()
+            && self.bounds.is_consistent(slots)
+            && self.usual.is_consistent(slots)
             && stage
     }
 }

@@ -10,14 +10,15 @@ use crate::{
     Config, DeviceView, FalseAlarms, NormalRange, SignalView,
     detection::{
         alarm::{ON, State as AlarmState},
+        bounds::{self, Raised},
         detector::Part,
-        learned::SMOOTHING,
+        learned::{Learned, SMOOTHING},
     },
     knowledge::Knowledge,
     monitor::State,
     news::{decimals_of, round},
     prognosis,
-    stage::{Stage, Watching},
+    stage::{Stage, Watching, with_limits},
 };
 
 /// Decimals of scores, shares and fits.
@@ -38,22 +39,29 @@ impl State {
     pub(crate) fn condition(&self, config: &Config, knowledge: &Knowledge) -> Condition {
         let (state, since, evidence) = match &self.stage {
             Stage::Learning(learned) => {
-                let state = ConditionState::Learning {
-                    rows: learned.rows(),
-                    needed: learned.needed(),
-                };
                 let (from, _) = learned.span();
-                let since = if learned.rows() == 0 { self.at } else { from };
-                (state, since, None)
+                let from = if learned.rows() == 0 { self.at } else { from };
+                match self.bounds.raised() {
+                    Raised {
+                        state: AlarmState::Normal,
+                        ..
+                    } => {
+                        let state = ConditionState::Learning {
+                            rows: learned.rows(),
+                            needed: learned.needed(),
+                        };
+                        (state, from, None)
+                    }
+                    raised => {
+                        let evidence = self.early_evidence((raised, from), learned, config);
+                        (told_state(raised.state), raised.since, Some(evidence))
+                    }
+                }
             }
             Stage::Watching(watching) => {
-                let state = match watching.alarm.state {
-                    AlarmState::Normal => ConditionState::Normal,
-                    AlarmState::Watch => ConditionState::Watch,
-                    AlarmState::Alarm => ConditionState::Alarm,
-                };
+                let state = told_state(watching.state());
                 let evidence = self.evidence(watching, config, knowledge);
-                (state, watching.alarm.since, Some(evidence))
+                (state, watching.since(), Some(evidence))
             }
         };
         Condition {
@@ -67,12 +75,49 @@ impl State {
         }
     }
 
+    /// What fixed limits rest on while there is no normal yet.
+    fn early_evidence(
+        &self,
+        (raised, from): (Raised, i64),
+        learned: &Learned,
+        config: &Config,
+    ) -> Evidence {
+        let mode = self.early_mode.clone();
+        let (failure_mode, fit) = mode.unwrap_or((FailureMode::unclassified(), 0.0));
+        Evidence {
+            model: bounds::NAME.to_owned(),
+            window_from: time(raised.since),
+            window_to: time(self.at),
+            baseline_from: time(from),
+            baseline_to: time(self.at),
+            baseline_rows: learned.rows(),
+            operating: self.operating.state(),
+            statistics: Statistics {
+                score: round(raised.score, SCORE_DECIMALS),
+                on: ON,
+                off: config.off,
+            },
+            views: self.bounds.told().collect(),
+            failure_mode,
+            failure_mode_fit: round(fit, SCORE_DECIMALS),
+            contributions: Vec::new(),
+            suspects: Vec::new(),
+        }
+    }
+
+    /// Deviations of the last sample as signatures are compared with them.
+    fn deviations(&self, watching: &Watching) -> Vec<f64> {
+        let z = watching.deviations();
+        let signals = with_limits(z.len(), |slot| z[slot], &self.bounds);
+        signals.chain(self.feature_deviations()).collect()
+    }
+
     fn evidence(&self, watching: &Watching, config: &Config, knowledge: &Knowledge) -> Evidence {
-        let (failure_mode, failure_mode_fit) = match (&watching.mode, watching.alarm.state) {
+        let (failure_mode, failure_mode_fit) = match (&watching.mode, watching.state()) {
             (Some(mode), _) => mode.clone(),
             (None, AlarmState::Watch) => {
                 let signatures = knowledge.signatures();
-                signatures.classify(&watching.metric, watching.deviations())
+                signatures.classify(&watching.metric, &self.deviations(watching))
             }
             (None, _) => (FailureMode::unclassified(), 0.0),
         };
@@ -80,7 +125,11 @@ impl State {
         let suspects = watching.sensors.suspects();
         let names = self.signals.iter().enumerate();
         Evidence {
-            model: watching.views.names(),
+            model: if self.bounds.is_empty() {
+                watching.views.names()
+            } else {
+                format!("{}+{}", watching.views.names(), bounds::NAME)
+            },
             window_from: time(self.window_from(watching)),
             window_to: time(self.at),
             baseline_from: time(from),
@@ -88,11 +137,15 @@ impl State {
             baseline_rows: rows,
             operating: watching.judged,
             statistics: Statistics {
-                score: round(watching.score, SCORE_DECIMALS),
+                score: round(watching.score(), SCORE_DECIMALS),
                 on: ON,
                 off: config.off,
             },
-            views: watching.views.told(self.budget.limit),
+            views: {
+                let mut views = watching.views.told(self.budget.limit);
+                views.extend(self.bounds.told());
+                views
+            },
             failure_mode,
             failure_mode_fit: round(failure_mode_fit, SCORE_DECIMALS),
             contributions: self.contributions(watching),
@@ -106,8 +159,8 @@ impl State {
     /// The window of a verdict: since the state began if it is beyond a limit, else the rows
     /// the smoothing averages over.
     fn window_from(&self, watching: &Watching) -> i64 {
-        if watching.alarm.state != AlarmState::Normal {
-            return watching.alarm.since;
+        if watching.state() != AlarmState::Normal {
+            return watching.since();
         }
         let span = self.framer.interval() * (2.0 / SMOOTHING - 1.0);
         self.at.saturating_sub(span as i64)
@@ -142,17 +195,16 @@ impl State {
             let health = watching.health_of(score).get();
             HealthIndex::new(round(health, HEALTH_DECIMALS))
         };
-        let fits = knowledge
-            .signatures()
-            .fits(&watching.metric, watching.deviations());
+        let deviations = self.deviations(watching);
+        let fits = knowledge.signatures().fits(&watching.metric, &deviations);
         Some(Assessment {
             asset: self.asset.clone(),
             device: self.device.clone(),
             at: time(self.at),
-            health: told(watching.score),
+            health: told(watching.score()),
             zone: watching.health().zone(),
-            score: round(watching.score, SCORE_DECIMALS),
-            components: knowledge.components().assess(watching.score, &fits, told),
+            score: round(watching.score(), SCORE_DECIMALS),
+            components: knowledge.components().assess(watching.score(), &fits, told),
         })
     }
 
@@ -256,6 +308,14 @@ impl State {
             last_measured_at: time(newest),
             signals: self.signals.iter().enumerate().map(signal).collect(),
         })
+    }
+}
+
+fn told_state(state: AlarmState) -> ConditionState {
+    match state {
+        AlarmState::Normal => ConditionState::Normal,
+        AlarmState::Watch => ConditionState::Watch,
+        AlarmState::Alarm => ConditionState::Alarm,
     }
 }
 

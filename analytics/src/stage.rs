@@ -1,21 +1,26 @@
 //! The two stages of a device: learning its normal, then watching it against that normal.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
-use telemetry::{FailureMode, HealthIndex, OperatingState, SignalName};
+use telemetry::{FailureMode, HealthIndex, OperatingState, SensorState, SignalName};
 
 use crate::{
-    Config,
+    Config, Feature,
     budget::Budget,
     detection::{
         alarm::{Alarm, State as AlarmState},
+        bounds::{Bounds, Raised},
         detector::Part,
         learned::Learned,
         metric::Metric,
         sensor::SensorWatch,
+        signature::CLIP,
+        usual::UsualFeatures,
     },
     health,
     knowledge::Knowledge,
-    manipulation::operating::Operating,
+    manipulation::{features::SignalFeatures, operating::Operating},
     prognosis::Prognoser,
     regimes::Regimes,
     views::Views,
@@ -42,9 +47,11 @@ pub(crate) struct Watching {
     /// What the machine did in the last sample that was judged.
     #[serde(with = "crate::manipulation::operating::packed")]
     pub(crate) judged: OperatingState,
-    /// The fused score of the last sample; 1 is the alarm limit.
-    pub(crate) score: f64,
-    pub(crate) alarm: Alarm,
+    /// The score of the views in the last sample; 1 is the alarm limit.
+    score: f64,
+    alarm: Alarm,
+    /// What the fixed limits said in the last sample.
+    limits: Raised,
     pub(crate) prognoser: Prognoser,
     /// Deviations of the last sample by slot, in healthy spreads.
     z: Vec<f64>,
@@ -58,8 +65,10 @@ pub(crate) struct Watching {
 
 /// One sample on its way through the chain.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
+pub(crate) struct Look<'a> {
     pub(crate) at: i64,
+    /// What the values of each signal say, by slot.
+    pub(crate) features: &'a [SignalFeatures],
     /// The slots that have a value, and those that got it in this sample, one bit each.
     pub(crate) live: u64,
     pub(crate) fresh: u64,
@@ -84,6 +93,7 @@ impl Watching {
         learned: &Learned,
         names: &[SignalName],
         (operating, knowledge): (&Operating, &Knowledge),
+        (limits, mode): (Raised, Option<(FailureMode, f64)>),
     ) -> Option<Self> {
         let mut order: Vec<usize> = (0..names.len()).collect();
         // By name: the order in which signals happened to arrive must not change a rounding.
@@ -106,64 +116,63 @@ impl Watching {
             judged: OperatingState::Unknown,
             score: 0.0,
             alarm: Alarm::normal(to),
+            limits,
             prognoser: Prognoser::new(to),
             z: vec![0.0; names.len()],
             sum: vec![0.0; names.len()],
             summed: 0,
-            mode: None,
+            mode,
         })
     }
 
     /// Takes a sample: the sensors first, then the machine as far as they can be believed.
     pub(crate) fn sample(
         &mut self,
-        (config, knowledge): (&Config, &Knowledge),
-        budget: &mut Budget,
-        look: Look,
+        known: (&Config, &Knowledge),
+        (budget, bounds, usual): (&mut Budget, &mut Bounds, &UsualFeatures),
+        look: Look<'_>,
         value: impl Fn(usize) -> f64,
     ) -> Change {
         let Look { at, operating, .. } = look;
-        let has = |bits: u64, slot: usize| bits >> slot & 1 == 1;
-        let fresh = |slot: usize| {
-            if has(look.fresh, slot) {
-                value(slot)
-            } else {
-                f64::NAN
-            }
-        };
+        let fresh = |slot: usize| at_slot(look.fresh, slot, &value);
+        let before = self.state();
         let mut change = Change {
             sensors: self.sensors.update(at, operating, fresh),
             ..Change::default()
         };
-        if !operating.has_baseline() {
-            // There is nothing to compare with; the state stands as it is.
-            return change;
+        let suspects = self.sensors.suspects();
+        self.limits = limits(bounds, look, Some(&self.sensors), &value);
+        // Without a baseline there is nothing to compare with; the views' state stands.
+        let score = if operating.has_baseline() {
+            let regime = regime_of(operating);
+            let believed = look.live & !suspects;
+            let carried = |slot: usize| self.regimes.carry(regime, slot, value(slot));
+            let believed = |slot: usize| at_slot(believed, slot, carried);
+            self.views.score(at, believed)
+        } else {
+            None
+        };
+        if let Some(score) = score {
+            let config = known.0;
+            budget.observe(config, at, score, self.views.is_held());
+            (self.score, self.judged) = (score / budget.limit, operating);
+            change.is_scored = true;
+            self.judge(config, at);
         }
-        let regime = regime_of(operating);
-        let believed = look.live & !self.sensors.suspects();
-        let believed = |slot: usize| {
-            if has(believed, slot) {
-                self.regimes.carry(regime, slot, value(slot))
-            } else {
-                f64::NAN
-            }
-        };
-        let Some(score) = self.views.score(at, believed) else {
-            return change;
-        };
-        budget.observe(config, at, score, self.views.is_held());
-        (self.score, self.judged) = (score / budget.limit, operating);
-        change.is_scored = true;
-        change.state = self.judge(config, knowledge, at);
-        if change.state && self.alarm.state == AlarmState::Alarm {
+        change.state = self.state() != before;
+        if change.state && self.state() == AlarmState::Alarm {
             budget.alarm();
+        }
+        self.name((known.1, bounds), (usual, look.features));
+        if change.is_scored {
+            let health = self.health().get();
+            self.prognoser.observe(at, health, known.0.health_limit);
         }
         change
     }
 
-    /// From the score to the state, the failure mode, the health and the prognosis. True when
-    /// the state changed.
-    fn judge(&mut self, config: &Config, knowledge: &Knowledge, at: i64) -> bool {
+    /// From the score of the views to their state.
+    fn judge(&mut self, config: &Config, at: i64) {
         let Self { views, z, .. } = self;
         z.fill(0.0);
         views.each_deviation(|slot, deviation| z[slot] = deviation);
@@ -180,22 +189,60 @@ impl Watching {
             }
             self.summed += 1;
         }
-        if is_rising {
-            let rows = f64::from(self.summed.max(1));
-            let mean: Vec<f64> = self.sum.iter().map(|sum| sum / rows).collect();
-            self.mode = Some(knowledge.signatures().classify(&self.metric, &mean));
-        } else if self.alarm.state != AlarmState::Alarm {
+    }
+
+    /// Names what fails when an alarm has risen, and forgets it when it is over.
+    fn name(
+        &mut self,
+        (knowledge, bounds): (&Knowledge, &Bounds),
+        (usual, features): (&UsualFeatures, &[SignalFeatures]),
+    ) {
+        if self.state() != AlarmState::Alarm {
             self.mode = None;
+        } else if self.mode.is_none() {
+            let rows = f64::from(self.summed.max(1));
+            let deviation = |slot: usize| {
+                if self.alarm.state == AlarmState::Alarm {
+                    self.sum[slot] / rows
+                } else {
+                    // Fixed limits alone: they say which way their signals went.
+                    0.0
+                }
+            };
+            let value = |slot, feature| SignalFeatures::of(features, slot, feature);
+            let deviations = with_limits(self.z.len(), deviation, bounds);
+            let deviations = deviations.chain(usual.deviations(value));
+            let all: Vec<f64> = deviations.collect();
+            self.mode = Some(knowledge.signatures().classify(&self.metric, &all));
         }
-        let health = self.health().get();
-        self.prognoser.observe(at, health, config.health_limit);
-        changed
+    }
+
+    /// Where the device stands: the worse of what the views and the fixed limits say.
+    pub(crate) fn state(&self) -> AlarmState {
+        self.alarm.state.max(self.limits.state)
+    }
+
+    /// Since when.
+    pub(crate) fn since(&self) -> i64 {
+        let (ours, theirs) = (self.alarm.since, self.limits.since);
+        match self.alarm.state.cmp(&self.limits.state) {
+            Ordering::Greater => ours,
+            Ordering::Less => theirs,
+            Ordering::Equal if self.alarm.state == AlarmState::Normal => ours.max(theirs),
+            Ordering::Equal => ours.min(theirs),
+        }
+    }
+
+    /// The fused score of the last sample; 1 is the alarm limit.
+    pub(crate) fn score(&self) -> f64 {
+        self.score.max(self.limits.score)
     }
 
     /// Time starts over: what hangs on the old time is forgotten, the normal stays.
     pub(crate) fn restart_time(&mut self, newest: i64) {
         self.prognoser = Prognoser::new(newest);
         self.alarm = Alarm::normal(newest);
+        self.limits = Raised::nothing(newest);
         self.mode = None;
         self.sensors.forgive();
     }
@@ -216,12 +263,12 @@ impl Watching {
 
     /// The health index as of the last sample.
     pub(crate) fn health(&self) -> HealthIndex {
-        self.health_of(self.score)
+        self.health_of(self.score())
     }
 
     /// The health index of a score while the present state stands.
     pub(crate) fn health_of(&self, score: f64) -> HealthIndex {
-        health::index(score, self.alarm.state == AlarmState::Alarm)
+        health::index(score, self.state() == AlarmState::Alarm)
     }
 
     /// Whether a state that came from outside can be worked with.
@@ -241,4 +288,48 @@ fn regime_of(operating: OperatingState) -> u8 {
         OperatingState::Running { regime } => regime,
         _ => 0,
     }
+}
+
+/// The value of a slot whose bit is set, else NaN.
+pub(crate) fn at_slot(bits: u64, slot: usize, value: impl Fn(usize) -> f64) -> f64 {
+    if bits >> slot & 1 == 1 {
+        value(slot)
+    } else {
+        f64::NAN
+    }
+}
+
+/// Shows a sample to the fixed limits and tells what they say.
+pub(crate) fn limits(
+    bounds: &mut Bounds,
+    look: Look<'_>,
+    sensors: Option<&SensorWatch>,
+    value: impl Fn(usize) -> f64,
+) -> Raised {
+    let is_bad = |slot: usize| {
+        let verdict = sensors.and_then(|sensors| sensors.verdict(slot));
+        verdict.is_some_and(|verdict| verdict.state != SensorState::Good)
+    };
+    let doubted = sensors.map_or(0, SensorWatch::suspects);
+    let judged = (look.operating.has_baseline(), is_bad);
+    let value = |slot: usize, feature: Option<Feature>| match feature {
+        None => value(slot),
+        Some(feature) => SignalFeatures::of(look.features, slot, feature).unwrap_or(f64::NAN),
+    };
+    bounds.update(look.at, judged, |slot, feature| {
+        at_slot(look.live & !doubted, slot, |slot| value(slot, feature))
+    });
+    bounds.raised()
+}
+
+/// Deviations by slot; a crossed limit says which way its signal went, as far as any counts.
+pub(crate) fn with_limits(
+    slots: usize,
+    deviation: impl Fn(usize) -> f64,
+    bounds: &Bounds,
+) -> impl Iterator<Item = f64> {
+    (0..slots).map(move |slot| {
+        let crossed = bounds.direction(slot).map(|way| way * CLIP);
+        crossed.unwrap_or_else(|| deviation(slot))
+    })
 }

@@ -106,8 +106,8 @@ impl Views {
 }
 
 /// The detectors for what a model asks for; level and innovation together mean that both
-/// must agree. What compares with other machines or with fixed limits needs no learned
-/// stretch and is no view of this kind.
+/// must agree. Fixed limits need no learned stretch and are watched beside these; no model
+/// that asks for the fleet is valid.
 fn kinds(wanted: &[Wanted], signals: usize) -> Vec<Kind> {
     let both = wanted.contains(&Wanted::Level) && wanted.contains(&Wanted::Innovation);
     let mut kinds = Vec::new();

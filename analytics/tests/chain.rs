@@ -303,9 +303,9 @@ fn the_state_of_an_asset_with_three_signals_fits_sixteen_kibibytes() {
 
 #[test]
 fn constant_signals_and_single_ones_lead_to_no_alarm() {
-    let constant = [[20.0, 30.0, 2.0]; 1_600];
+    let constant = vec![[20.0, 30.0, 2.0]; 1_600];
     assert!(alarm(&run(&constant)).is_none());
-    let zero = [[20.0, 0.0, 0.0]; 1_600];
+    let zero = vec![[20.0, 0.0, 0.0]; 1_600];
     assert!(alarm(&run(&zero)).is_none());
     let alone: Vec<Row> = plant(PLAIN)
         .iter()

@@ -215,7 +215,7 @@ mod tests {
                 "components[0].weight",
             ),
             (
-                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [\n { signal = \"s\", weight = 1 },\n { signal = \"s.x\", weight = 0 },\n]\n",
+                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [\n { signal = \"s\", weight = 1 },\n { signal = \"s.std\", weight = 0 },\n]\n",
                 "line 15",
                 "signature[1].weight",
             ),
@@ -275,6 +275,26 @@ mod tests {
                 "[detection]\nviews = [\"level\", \"level\"]\n",
                 "line 10",
                 "twice",
+            ),
+            (
+                "[detection]\nviews = [\"limits\"]\n",
+                "line 10",
+                "names none",
+            ),
+            (
+                "[detection]\nviews = [\"fleet\"]\n",
+                "line 10",
+                "not compared with their peers",
+            ),
+            (
+                "[[detection.limits]]\nsignal = \"s.kurtosi\"\nabove = 2\n",
+                "line 10",
+                "no feature \"kurtosi\"; use one of ewma,",
+            ),
+            (
+                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [{ signal = \"s.x\", weight = 1 }]\n",
+                "line 13",
+                "no feature \"x\"",
             ),
             ("[[related]]\nsignals = [\"s\"]\n", "line 10", "two signals"),
         ] {

@@ -25,10 +25,10 @@ mod waveform;
 pub use access::{Claim, CredentialId, Denied, Grant, Quota, Scope};
 pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
 pub use asset_model::{
-    AssetModel, Bearing, Component, DERIVED_PREFIX, Detection, FailureModeSignature, Foundation,
-    InvalidModel, Iso14224, Limit, LimitState, Machine, MeasuringRange, ModeledState,
-    OperatingRules, RelatedSignals, RelationSign, SignalSpec, SignatureTerm, StateRule,
-    VibrationGroup, VibrationLimits, View,
+    AssetModel, Bearing, Component, DERIVED_PREFIX, Detection, FEATURES, FailureModeSignature,
+    Foundation, InvalidModel, Iso14224, Limit, LimitState, MAX_FEATURES, MAX_LIMITS, Machine,
+    MeasuringRange, ModeledState, OperatingRules, RelatedSignals, RelationSign, SignalSpec,
+    SignatureTerm, StateRule, VibrationGroup, VibrationLimits, View,
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{

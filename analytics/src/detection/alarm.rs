@@ -14,8 +14,8 @@ use crate::Config;
 /// The score at which an alarm begins.
 pub(crate) const ON: f64 = 1.0;
 
-/// Where a device stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a device stands, the better before the worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum State {
     Normal,
     Watch,

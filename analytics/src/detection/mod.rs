@@ -15,7 +15,7 @@ pub mod agreement;
 pub(crate) mod alarm;
 pub mod any;
 pub(crate) mod baseline;
-pub mod bounds;
+pub(crate) mod bounds;
 pub mod calibration;
 #[cfg(test)]
 mod conformance;
@@ -33,3 +33,4 @@ pub(crate) mod scorer;
 pub mod sensor;
 pub(crate) mod signature;
 pub mod tail;
+pub(crate) mod usual;

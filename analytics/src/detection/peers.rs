@@ -6,6 +6,10 @@
 //! that of a prediction interval: Student's t with one degree of freedom less than there are
 //! peers, for one false alarm in a thousand comparisons over all signals of the asset.
 //!
+//! Nothing in the chain of a device asks for it yet, and an asset model that wants the view
+//! `fleet` is refused: levels of peers would have to be the same after a restart and whatever
+//! the order in which devices report. Until then it compares tables that are at hand.
+//!
 //! # Source
 //! Prediction of one more observation: Hahn & Meeker, "Statistical Intervals" (1991), chapter
 //! 4; the variance of a median is π/2 that of a mean.

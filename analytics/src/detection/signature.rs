@@ -4,29 +4,38 @@
 //! deviations z, averaged over the rows of the on-delay and cut at [`CLIP`] spreads so that
 //! one wild signal does not drown the others, are compared with each signature by the cosine
 //! of the angle between them; a signal that one of the two does not have counts as 0 there.
+//! Terms `signal.feature` are compared with the deviation of the feature (module `usual`).
 //! The best signature names the mode if its cosine reaches [`MIN_FIT`].
 //!
 //! The angle is measured after what the signals of a healthy machine do together was taken
 //! out ([`super::metric`]): when an alarm rises, the fault is hardly larger than the swing of
 //! the load, and that swing moves most signals at once.
 
+use std::collections::BTreeSet;
+
 use telemetry::{AssetModel, FailureMode, SignalName};
 
 use super::metric::Metric;
+use crate::{Feature, manipulation::features::place_of};
 
 /// Deviations beyond this many spreads count as this many.
-const CLIP: f64 = 10.0;
+pub(crate) const CLIP: f64 = 10.0;
 /// The least cosine that names a mode: about 45 degrees, half of the squared deviation.
 const MIN_FIT: f64 = 0.7;
 
-/// The signatures of a model against the signals of one baseline.
+/// The signatures of a model against the signals of one device, and the features of them that
+/// any signature names. Deviations come in that order: by slot, then [`Signatures::features`].
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Signatures(Vec<Signature>);
+pub(crate) struct Signatures {
+    modes: Vec<Signature>,
+    features: Vec<(usize, Feature)>,
+}
 
 #[derive(Debug, Clone)]
 struct Signature {
     mode: FailureMode,
-    /// By slot, in healthy spreads; scaled so that all terms together have length 1.
+    /// By slot and then by feature, in healthy spreads; scaled so that all terms together have
+    /// length 1.
     weights: Vec<f64>,
     /// The square of what is left of that length in signals the device does not have.
     unseen: f64,
@@ -35,6 +44,21 @@ struct Signature {
 impl Signatures {
     /// Prepares the signatures of a model for the signals of a device, in their order.
     pub(crate) fn new(model: &AssetModel, signals: &[SignalName]) -> Self {
+        let place = |name: &SignalName| place_of(name, model, signals);
+        let terms = model.failure_modes.iter().flat_map(|mode| &mode.signature);
+        let features = terms.filter_map(|term| {
+            let (slot, feature) = place(&term.signal)?;
+            Some((slot, feature?))
+        });
+        let features: Vec<_> = features.collect::<BTreeSet<_>>().into_iter().collect();
+        let index = |name: &SignalName| {
+            let (slot, feature) = place(name)?;
+            let Some(feature) = feature else {
+                return Some(slot);
+            };
+            let at = features.binary_search(&(slot, feature)).ok()?;
+            Some(signals.len() + at)
+        };
         let prepare = |mode: &telemetry::FailureModeSignature| {
             let terms = &mode.signature;
             let length = terms
@@ -45,11 +69,12 @@ impl Signatures {
             if length <= 0.0 || !length.is_finite() {
                 return None;
             }
-            let weight = |signal: &SignalName| {
-                let term = terms.iter().find(|term| term.signal == *signal);
-                term.map_or(0.0, |term| term.weight / length)
-            };
-            let weights: Vec<f64> = signals.iter().map(weight).collect();
+            let mut weights = vec![0.0; signals.len() + features.len()];
+            for term in terms {
+                if let Some(at) = index(&term.signal) {
+                    weights[at] = term.weight / length;
+                }
+            }
             let seen: f64 = weights.iter().map(|w| w * w).sum();
             Some(Signature {
                 mode: mode.mode.clone(),
@@ -57,7 +82,15 @@ impl Signatures {
                 unseen: (1.0 - seen).max(0.0),
             })
         };
-        Self(model.failure_modes.iter().filter_map(prepare).collect())
+        Self {
+            modes: model.failure_modes.iter().filter_map(prepare).collect(),
+            features,
+        }
+    }
+
+    /// Slot and feature of what is compared beside the signals.
+    pub(crate) fn features(&self) -> &[(usize, Feature)] {
+        &self.features
     }
 
     /// Every mode with the cosine of its signature, 0 for one that points away.
@@ -75,7 +108,7 @@ impl Signatures {
                 0.0
             }
         };
-        self.0.iter().map(|one| (&one.mode, fit(one))).collect()
+        self.modes.iter().map(|one| (&one.mode, fit(one))).collect()
     }
 
     /// The mode that fits best with its cosine, or unclassified with 0.
@@ -96,7 +129,8 @@ mod tests {
 
     fn model() -> AssetModel {
         serde_json::from_value(serde_json::json!({
-            "id": "pump", "name_en": "Pump", "name_zh": "泵", "signals": [],
+            "id": "pump", "name_en": "Pump", "name_zh": "泵",
+            "signals": [{"name": "vibration", "unit": "mm/s", "label_en": "", "label_zh": ""}],
             "failure_modes": [
                 {"mode": "bearing-wear", "name_en": "", "name_zh": "", "signature": [
                     {"signal": "vibration", "weight": 4.0}, {"signal": "temperature", "weight": 3.0}]},
@@ -121,6 +155,27 @@ mod tests {
             let (got, cosine) = signatures.classify(&Metric::default(), &z);
             assert_eq!(got.as_str(), mode, "{z:?}");
             assert!((cosine - fit).abs() < 1e-12, "{z:?}: {cosine}");
+        }
+    }
+
+    #[test]
+    fn features_have_a_say() {
+        let mut model = model();
+        let kurtosis = serde_json::json!({"signal": "vibration.kurtosis", "weight": 4.0});
+        model.failure_modes[0].signature = vec![serde_json::from_value(kurtosis).unwrap()];
+        let names = ["pressure", "vibration"].map(|n| SignalName::new(n).unwrap());
+        let signatures = Signatures::new(&model, &names);
+        assert_eq!(signatures.features(), [(1, Feature::Kurtosis)]);
+        for (z, mode) in [
+            ([0.0, 0.5, 6.0], "bearing-wear"),
+            ([-6.0, 6.0, 1.0], "cavitation"),
+            ([0.0, 6.0, -6.0], "unclassified"),
+        ] {
+            assert_eq!(
+                signatures.classify(&Metric::default(), &z).0.as_str(),
+                mode,
+                "{z:?}"
+            );
         }
     }
 

@@ -8,7 +8,12 @@ use std::fmt::Write;
 
 use telemetry::{
     AssetModel, ConditionState, Contribution, Evidence, Explanation, FailureMode, OperatingState,
-    SignalName, Timestamp, Unit,
+    SignalName, Timestamp, Unit, ViewScore,
+};
+
+use crate::{
+    Feature,
+    detection::bounds::{self, ABOVE, BELOW},
 };
 
 /// Most signals that are told: a sentence with more is a table.
@@ -34,7 +39,16 @@ pub fn explain(
         return told;
     };
     if matches!(state, ConditionState::Watch | ConditionState::Alarm) {
-        let worth = |one: &&Contribution| one.share >= LEAST_SHARE;
+        for view in evidence.views.iter().filter(|view| is_limit(view)) {
+            limit(&mut told, view, model);
+        }
+        // Signals as usual are not worth a word beside a fixed limit.
+        let is_unusual = !has_limit(evidence)
+            || evidence
+                .views
+                .iter()
+                .any(|view| !is_limit(view) && view.score >= view.limit);
+        let worth = |one: &&Contribution| is_unusual && one.share >= LEAST_SHARE;
         let worst = evidence.contributions.iter().filter(worth);
         for contribution in worst.take(MOST_SIGNALS) {
             signal(&mut told, contribution, model);
@@ -67,6 +81,11 @@ fn verdict(
             &format!("Within its normal since {at}: the score is {score}, an alarm begins at 1."),
             &format!("自 {at} 起处于正常范围：得分 {score}，达到 1 报警。"),
         ),
+        (ConditionState::Watch, _) if evidence.is_some_and(has_limit) => say(
+            told,
+            &format!("Beyond a limit since {at} with a score of {score}; this is no alarm yet."),
+            &format!("自 {at} 起超出限值，得分 {score}，尚未报警。"),
+        ),
         (ConditionState::Watch, _) => say(
             told,
             &format!(
@@ -78,6 +97,11 @@ fn verdict(
             told,
             &format!("{en} likely since {at}: its signature fits by {fit:.0} %."),
             &format!("自 {at} 起疑似{zh}：特征吻合度 {fit:.0}%。"),
+        ),
+        (ConditionState::Alarm, None) if evidence.is_some_and(has_limit) => say(
+            told,
+            &format!("Beyond a fixed limit since {at}; no known failure mode fits."),
+            &format!("自 {at} 起超出固定限值，没有匹配的已知失效模式。"),
         ),
         (ConditionState::Alarm, None) => say(
             told,
@@ -111,6 +135,60 @@ fn signal(told: &mut Explanation, part: &Contribution, model: Option<&AssetModel
     );
 }
 
+fn is_limit(view: &ViewScore) -> bool {
+    view.view.starts_with(ABOVE) || view.view.starts_with(BELOW)
+}
+
+fn has_limit(evidence: &Evidence) -> bool {
+    evidence.views.iter().any(is_limit)
+}
+
+/// A fixed limit that is crossed or about to be.
+fn limit(told: &mut Explanation, view: &ViewScore, model: Option<&AssetModel>) {
+    let (name, side, zh_side) = match view.view.strip_prefix(ABOVE) {
+        Some(name) => (name, "upper", "上限"),
+        None => (
+            view.view.strip_prefix(BELOW).unwrap_or_default(),
+            "lower",
+            "下限",
+        ),
+    };
+    let Ok(name) = SignalName::new(name) else {
+        return;
+    };
+    let ([en, zh], unit) = named(&name, model);
+    let unit = unit.map_or_else(String::new, |unit| format!(" {unit}"));
+    let (value, limit) = (number(view.score), number(view.limit));
+    say(
+        told,
+        &format!("{en} is {value}{unit} against a fixed {side} limit of {limit}{unit}."),
+        &format!("{zh}为 {value}{unit}，固定{zh_side}为 {limit}{unit}。"),
+    );
+}
+
+/// The label and the unit of a signal, or of a feature of a declared one.
+fn named(name: &SignalName, model: Option<&AssetModel>) -> ([String; 2], Option<String>) {
+    let feature = model.and_then(|model| match model.resolve(name)? {
+        (signal, Some(feature)) => {
+            let signal = SignalName::new(signal).ok()?;
+            Some((signal, Feature::from_name(feature)?))
+        }
+        _ => None,
+    });
+    let Some((signal, feature)) = feature else {
+        let symbol = unit(name, model).map(|unit| unit.symbol().to_owned());
+        return (label(name, model), symbol);
+    };
+    let text = feature.as_str().replace('_', " ");
+    let [en, zh] = label(&signal, model);
+    (
+        [format!("{en} ({text})"), format!("{zh}（{text}）")],
+        feature
+            .unit(unit(&signal, model))
+            .filter(|unit| unit != "1"),
+    )
+}
+
 fn left_out(told: &mut Explanation, suspects: &[SignalName], model: Option<&AssetModel>) {
     if suspects.is_empty() {
         return;
@@ -130,6 +208,14 @@ fn left_out(told: &mut Explanation, suspects: &[SignalName], model: Option<&Asse
 fn baseline(told: &mut Explanation, evidence: &Evidence) {
     let (from, to) = (time(evidence.baseline_from), time(evidence.baseline_to));
     let rows = evidence.baseline_rows;
+    if evidence.model == bounds::NAME {
+        say(
+            told,
+            &format!("What is normal is still being learned, from {rows} rows so far."),
+            &format!("正常基线仍在学习中，已学习 {rows} 行。"),
+        );
+        return;
+    }
     let (en, zh) = match evidence.operating {
         OperatingState::Running { regime } if regime > 0 => (
             format!(" in load regime {}", regime + 1),
@@ -164,6 +250,7 @@ fn unit(signal: &SignalName, model: Option<&AssetModel>) -> Option<Unit> {
     declared
         .map(|spec| spec.unit)
         .or_else(|| Unit::from_signal_name(signal.as_str()))
+        .filter(|unit| *unit != Unit::One)
 }
 
 fn named_mode(mode: &FailureMode, model: Option<&AssetModel>) -> Option<[String; 2]> {
@@ -206,7 +293,7 @@ fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use telemetry::{Statistics, ViewScore};
+    use telemetry::Statistics;
 
     use super::*;
 
@@ -286,6 +373,44 @@ mod tests {
              Flow低于正常值 3 倍健康散布：当前 4.9，正常值 2.1（正常范围 1.6 至 2.6）。\
              因传感器不可信，未参与判断：出口压力。\
              正常基线学自 1970-01-01 00:00 UTC 至 1970-01-01 02:00 UTC 的 2000 行数据，负载工况 2。"
+        );
+    }
+
+    #[test]
+    fn a_fixed_limit_is_told_with_its_value_and_level() {
+        let mut evidence = evidence(FailureMode::UNCLASSIFIED);
+        evidence.model = bounds::NAME.to_owned();
+        (evidence.contributions, evidence.suspects) = (Vec::new(), Vec::new());
+        let view = |view: &str, score, limit| ViewScore {
+            view: view.to_owned(),
+            version: 1,
+            score,
+            limit,
+        };
+        evidence.views = vec![
+            view("limit_above:vibration_mm_s", 7.4, 7.1),
+            view("limit_below:pressure_bar.std", 0.01, 0.02),
+        ];
+        let since = Timestamp::from_secs(86_400);
+        let told = explain(
+            ConditionState::Alarm,
+            since,
+            Some(&evidence),
+            Some(&model()),
+        );
+        assert_eq!(
+            told.en,
+            "Beyond a fixed limit since 1970-01-02 00:00 UTC; no known failure mode fits. \
+             Vibration is 7.4 mm/s against a fixed upper limit of 7.1 mm/s. \
+             Discharge pressure (std) is 0.01 bar against a fixed lower limit of 0.02 bar. \
+             What is normal is still being learned, from 2000 rows so far."
+        );
+        assert_eq!(
+            told.zh,
+            "自 1970-01-02 00:00 UTC 起超出固定限值，没有匹配的已知失效模式。\
+             振动为 7.4 mm/s，固定上限为 7.1 mm/s。\
+             出口压力（std）为 0.01 bar，固定下限为 0.02 bar。\
+             正常基线仍在学习中，已学习 2000 行。"
         );
     }
 

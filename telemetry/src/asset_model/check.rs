@@ -3,9 +3,12 @@
 //! Every problem names its key as a path (`failure_modes[2].signature[0].signal`), so that a
 //! reader of the file can be shown the line.
 
+use std::collections::BTreeSet;
+
+use super::detection::{FEATURES, MAX_FEATURES, MAX_LIMITS};
 use crate::{
     AssetModel, AssetModelId, FailureModeSignature, Limit, ModeledState, RelatedSignals,
-    SignalName, StateRule,
+    SignalName, StateRule, View,
 };
 
 /// A model that contradicts itself.
@@ -145,6 +148,18 @@ impl AssetModel {
             }
             self.check_failure_mode(&key, mode)?;
         }
+        let modes = self.failure_modes.iter();
+        let features: BTreeSet<&SignalName> = modes
+            .flat_map(|mode| mode.signature.iter().map(|term| &term.signal))
+            .filter(|name| matches!(self.resolve(name), Some((_, Some(_)))))
+            .collect();
+        if features.len() > MAX_FEATURES {
+            let problem = format!(
+                "{} features of signals, of at most {MAX_FEATURES}",
+                features.len()
+            );
+            return fault("failure_modes".to_owned(), problem);
+        }
         Ok(())
     }
 
@@ -172,10 +187,7 @@ impl AssetModel {
             if repeats(&mode.signature, at, |one| &one.signal) {
                 return fault(key("signal"), format!("{:?} comes twice", term.signal));
             }
-            if self.resolve(&term.signal).is_none() {
-                let problem = format!("signal {:?} is not declared", term.signal);
-                return fault(key("signal"), problem);
-            }
+            self.known(key("signal"), &term.signal)?;
             if term.weight == 0.0 || !term.weight.is_finite() {
                 let problem = format!("{} is no weight; use a number other than zero", term.weight);
                 return fault(key("weight"), problem);
@@ -249,18 +261,28 @@ impl AssetModel {
             if self.detection.views[..at].contains(view) {
                 return fault(format!("detection.views[{at}]"), "comes twice");
             }
+            if *view == View::Fleet {
+                let problem = "machines are not compared with their peers yet; leave it out";
+                return fault(format!("detection.views[{at}]"), problem);
+            }
+            if *view == View::Limits && self.detection.limits.is_empty() {
+                let problem = "asks for limits, and [[detection.limits]] names none";
+                return fault(format!("detection.views[{at}]"), problem);
+            }
         }
-        for (at, limit) in self.detection.limits.iter().enumerate() {
+        let limits = &self.detection.limits;
+        if limits.len() > MAX_LIMITS {
+            let problem = format!("{} limits, of at most {MAX_LIMITS}", limits.len());
+            return fault("detection.limits".to_owned(), problem);
+        }
+        for (at, limit) in limits.iter().enumerate() {
             self.check_limit(&format!("detection.limits[{at}]"), limit)?;
         }
         Ok(())
     }
 
     fn check_limit(&self, key: &str, limit: &Limit) -> Found {
-        if self.resolve(&limit.signal).is_none() {
-            let problem = format!("signal {:?} is not declared", limit.signal);
-            return fault(format!("{key}.signal"), problem);
-        }
+        self.known(format!("{key}.signal"), &limit.signal)?;
         let (level, is_above) = match (limit.above, limit.below) {
             (Some(level), None) => (level, true),
             (None, Some(level)) => (level, false),
@@ -294,6 +316,21 @@ impl AssetModel {
             }
         }
         Ok(())
+    }
+
+    /// A signal that is declared or derived, or a feature there is of a declared one.
+    fn known(&self, key: String, name: &SignalName) -> Found {
+        match self.resolve(name) {
+            None => fault(key, format!("signal {name:?} is not declared")),
+            Some((signal, Some(feature))) if !FEATURES.contains(&feature) => fault(
+                key,
+                format!(
+                    "{signal} has no feature {feature:?}; use one of {}",
+                    FEATURES.join(", ")
+                ),
+            ),
+            Some(_) => Ok(()),
+        }
     }
 
     fn declared(&self, key: &str, signal: &SignalName) -> Found {

@@ -18,9 +18,11 @@ pub enum View {
     Cusum,
     /// Tail-calibrated statistics of single signals.
     Tails,
-    /// The machine against its peers of the same model and regime.
+    /// The machine against its peers of the same model and regime. Reserved: a model that asks
+    /// for it is refused, because nothing runs it yet.
     Fleet,
-    /// Fixed limits, as declared.
+    /// Fixed limits, as declared; needs some in [`Detection::limits`], which are watched beside
+    /// whatever else runs.
     Limits,
 }
 
@@ -28,9 +30,10 @@ pub enum View {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Detection {
-    /// The views that run; empty means the default for the number of signals.
+    /// The views that run. Without one that learns (all but `fleet` and `limits`) the default
+    /// for the number of signals runs.
     pub views: Vec<View>,
-    /// Fixed limits; they are watched whenever there are any.
+    /// Fixed limits; they are watched whenever there are any. At most [`MAX_LIMITS`].
     pub limits: Vec<Limit>,
 }
 
@@ -66,7 +69,37 @@ pub struct Limit {
     /// What crossing it means.
     #[serde(default)]
     pub state: LimitState,
+    /// Whether it is watched in every operating state; else only while the machine runs.
+    #[serde(default)]
+    pub always: bool,
 }
+
+/// Most fixed limits of a model: each keeps its course for every device of the kind.
+pub const MAX_LIMITS: usize = 64;
+/// Most features of signals in all signatures of a model: each keeps its normal for every device.
+pub const MAX_FEATURES: usize = 32;
+
+/// The features of a signal that a model may name as `signal.feature`.
+pub const FEATURES: [&str; 18] = [
+    "ewma",
+    "ewma_std",
+    "mean",
+    "std",
+    "min",
+    "max",
+    "range",
+    "slope",
+    "rate",
+    "crest",
+    "skewness",
+    "kurtosis",
+    "p05",
+    "p50",
+    "p95",
+    "hour_normal",
+    "hour_deviation",
+    "weekday_deviation",
+];
 
 /// What crossing a limit means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

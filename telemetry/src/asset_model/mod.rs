@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::{AssetModelId, ComponentId, FailureMode, SignalLimits, SignalName, Unit};
 
 pub use check::InvalidModel;
-pub use detection::{Detection, Limit, LimitState, RelatedSignals, RelationSign, View};
+pub use detection::{
+    Detection, FEATURES, Limit, LimitState, MAX_FEATURES, MAX_LIMITS, RelatedSignals, RelationSign,
+    View,
+};
 pub use machine::{Bearing, Foundation, Machine, VibrationGroup, VibrationLimits};
 pub use states::{ModeledState, OperatingRules, StateRule};
 

@@ -1,9 +1,10 @@
 //! The names of the features and their units.
 
+use serde::{Deserialize, Serialize};
 use telemetry::Unit;
 
 /// A feature of a signal. Its name in full is `signal.feature`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Feature {
     /// Exponentially weighted mean.
     Ewma,
@@ -66,6 +67,11 @@ impl Feature {
         Self::WeekdayDeviation,
     ];
 
+    /// The feature of this name; none when there is no such feature.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
     /// The part of the name after the signal's.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -112,5 +118,19 @@ impl Feature {
                 | Self::P95
                 | Self::HourNormal
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_may_name_exactly_the_features_there_are() {
+        assert_eq!(Feature::ALL.map(Feature::as_str), telemetry::FEATURES);
+        for name in telemetry::FEATURES {
+            assert_eq!(Feature::from_name(name).map(Feature::as_str), Some(name));
+        }
+        assert_eq!(Feature::from_name("kurtosi"), None);
     }
 }

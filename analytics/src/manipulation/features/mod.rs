@@ -33,6 +33,7 @@ mod quantiles;
 mod window;
 
 use serde::{Deserialize, Serialize};
+use telemetry::{AssetModel, SignalName};
 
 pub use kind::Feature;
 
@@ -153,12 +154,32 @@ impl SignalFeatures {
         Feature::ALL.into_iter().filter_map(value).collect()
     }
 
+    /// A feature for a device's slots; none while it cannot be said.
+    pub(crate) fn of(all: &[Self], slot: usize, feature: Feature) -> Option<f64> {
+        all.get(slot)?.get(feature)
+    }
+
     /// Whether a state from outside can be worked with.
     pub fn is_consistent(&self) -> bool {
         self.recent.is_consistent()
             && self.quantiles.is_consistent()
             && self.profile.is_consistent()
     }
+}
+
+/// Where a name of a model is found: the slot of the signal and the feature of it, if the
+/// name is `signal.feature`. None when the device does not have it.
+pub(crate) fn place_of(
+    name: &SignalName,
+    model: &AssetModel,
+    signals: &[SignalName],
+) -> Option<(usize, Option<Feature>)> {
+    let slot = |name: &str| signals.iter().position(|known| known.as_str() == name);
+    if let Some(slot) = slot(name.as_str()) {
+        return Some((slot, None));
+    }
+    let (signal, feature) = model.resolve(name)?;
+    Some((slot(signal)?, Some(Feature::from_name(feature?)?)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,10 @@ use telemetry::OperatingState;
 /// Regimes are counted from here.
 const RUNNING: u16 = 16;
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
 pub(crate) fn serialize<S: Serializer>(
     state: &OperatingState,
     serializer: S,
