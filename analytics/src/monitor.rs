@@ -1,8 +1,8 @@
 //! The monitor of one device: the whole way from a row to findings, as one state.
 //!
 //! ```text
-//! row -> reorder -> frame -> fixed limits -> learning
-//!                       \-> operating state -> sensors -> views -> alarm -> fusion -> health -> prognosis -> report
+//! row -> reorder -> frame -> limits, learning
+//!                       \-> operating state -> sensors -> limits, views -> alarm -> fusion -> health -> prognosis -> report
 //! ```
 //!
 //! Everything that decides a later finding is in [`State`] and is saved with it. What can be
