@@ -77,7 +77,6 @@ impl SensorFault {
             }
             Defect::Spikes(height) if chance < SPIKE_SHARE / 2.0 => Some(reading - height * noise),
             Defect::Spikes(height) if chance < SPIKE_SHARE => Some(reading + height * noise),
-            Defect::Spikes(_) => Some(reading),
             Defect::Dropout => (chance >= DROPOUT_SHARE).then_some(reading),
             Defect::Step(spreads) => Some(reading + spreads * noise),
             Defect::Noise(times) => Some(truth + times * (reading - truth)),
@@ -85,7 +84,7 @@ impl SensorFault {
             Defect::LooseCable(up) if chance < LOST_SHARE + OPEN_SHARE => {
                 Some(reading + up * noise)
             }
-            Defect::LooseCable(_) => Some(reading),
+            Defect::Spikes(_) | Defect::LooseCable(_) => Some(reading),
         }
     }
 }
