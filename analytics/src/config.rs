@@ -65,17 +65,6 @@ impl Config {
     /// # Errors
     /// [`AnalyticsError::Config`] naming the first key that is out of range.
     pub fn check(&self) -> Result<(), AnalyticsError> {
-        let rule = |ok: bool, key, value: &dyn ToString, allowed| {
-            if ok {
-                return Ok(());
-            }
-            let value = value.to_string();
-            Err(AnalyticsError::Config {
-                key,
-                value,
-                allowed,
-            })
-        };
         let hour = Duration::from_hours(1);
         rule(
             (100..=1_000_000).contains(&self.learning_rows),
@@ -146,6 +135,24 @@ impl Config {
             "at least 1",
         )
     }
+}
+
+/// One rule of [`Config::check`].
+fn rule(
+    ok: bool,
+    key: &'static str,
+    value: &dyn ToString,
+    allowed: &'static str,
+) -> Result<(), AnalyticsError> {
+    if ok {
+        return Ok(());
+    }
+    let value = value.to_string();
+    Err(AnalyticsError::Config {
+        key,
+        value,
+        allowed,
+    })
 }
 
 #[cfg(test)]

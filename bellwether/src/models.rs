@@ -176,6 +176,123 @@ mod tests {
         assert!(error.contains("other.toml"), "{error}");
     }
 
+    /// What follows a sound head, the line at fault and the key; `{mode}` is a failure mode
+    /// and `{signal}` the signal of the head once more.
+    const MISTAKES: &[(&str, &str, &str)] = &[
+        ("typo = 1\n", "line 4", "typo"),
+        ("[machine]\nspeed = 3\n", "line 10", "speed"),
+        ("{signal}", "line 10", "signals[1].name"),
+        (
+            "[machine]\nspeed_signal = \"x\"\n",
+            "line 10",
+            "machine.speed_signal",
+        ),
+        (
+            "[machine]\nfoundation = \"soft\"\n",
+            "line 10",
+            "foundation",
+        ),
+        ("[machine]\nvibration_group = 3\n", "line 10", "group"),
+        (
+            "[machine.vibration_limits]\nvelocity_mm_s = [1, 3, 2]\ndisplacement_um = [1, 2, 3]\n",
+            "line 10",
+            "velocity_mm_s",
+        ),
+        (
+            "[[machine.bearings]]\nname = \"b\"\nballs = 2\nball_diameter_mm = 1\npitch_diameter_mm = 2\n",
+            "line 11",
+            "balls",
+        ),
+        (
+            "[[components]]\nid = \"c\"\nname_en = \"C\"\nname_zh = \"件\"\nweight = 0\n",
+            "line 13",
+            "components[0].weight",
+        ),
+        (
+            "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [\n { signal = \"s\", weight = 1 },\n { signal = \"s.std\", weight = 0 },\n]\n",
+            "line 15",
+            "signature[1].weight",
+        ),
+        (
+            "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [{ signal = \"t\", weight = 1 }]\n",
+            "line 13",
+            "signature[0].signal",
+        ),
+        (
+            "{mode}component = \"c\"\n",
+            "line 14",
+            "component",
+        ),
+        (
+            "{mode}iso14224 = { mode = \"vib\" }\n",
+            "line 14",
+            "iso14224.mode",
+        ),
+        (
+            "{mode}iso14224 = { mode = \"VIB\", mechanism = \"9.1\" }\n",
+            "line 14",
+            "mechanism",
+        ),
+        ("{mode}{mode}", "line 15", "twice"),
+        ("[operating]\nmax_regimes = 5\n", "line 10", "max_regimes"),
+        (
+            "[[states]]\nstate = \"off\"\nsignal = \"s\"\n",
+            "line 9",
+            "exactly one",
+        ),
+        (
+            "[[states]]\nstate = \"off\"\nsignal = \"s\"\nbelow = 2\nuntil = 1\n",
+            "line 13",
+            "until",
+        ),
+        (
+            "[[states]]\nstate = \"off\"\nlasts_s = 5\n",
+            "line 11",
+            "start_up",
+        ),
+        (
+            "[[states]]\nstate = \"maintenance\"\n",
+            "line 10",
+            "maintenance",
+        ),
+        (
+            "[[detection.limits]]\nsignal = \"s\"\nabove = 2\noff = 3\n",
+            "line 12",
+            "off",
+        ),
+        (
+            "[[detection.limits]]\nsignal = \"t\"\nabove = 2\n",
+            "line 10",
+            "signal",
+        ),
+        (
+            "[detection]\nviews = [\"level\", \"level\"]\n",
+            "line 10",
+            "twice",
+        ),
+        (
+            "[detection]\nviews = [\"limits\"]\n",
+            "line 10",
+            "names none",
+        ),
+        (
+            "[detection]\nviews = [\"fleet\"]\n",
+            "line 10",
+            "not compared with their peers",
+        ),
+        (
+            "[[detection.limits]]\nsignal = \"s.kurtosi\"\nabove = 2\n",
+            "line 10",
+            "no feature \"kurtosi\"; use one of ewma,",
+        ),
+        (
+            "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [{ signal = \"s.x\", weight = 1 }]\n",
+            "line 13",
+            "no feature \"x\"",
+        ),
+        ("[[related]]\nsignals = [\"s\"]\n", "line 10", "two signals"),
+    ];
+
     /// Where a model is wrong, its file, line and key are said.
     #[test]
     fn a_model_that_is_wrong_names_the_line_and_the_key() {
@@ -184,127 +301,15 @@ mod tests {
             "[[signals]]\nname = \"s\"\nunit = \"A\"\nlabel_en = \"S\"\nlabel_zh = \"量\"\n";
         let mode =
             "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = []\n";
-        for (tail, line, says) in [
-            ("typo = 1\n", "line 4", "typo"),
-            ("[machine]\nspeed = 3\n", "line 10", "speed"),
-            (signal, "line 10", "signals[1].name"),
-            (
-                "[machine]\nspeed_signal = \"x\"\n",
-                "line 10",
-                "machine.speed_signal",
-            ),
-            (
-                "[machine]\nfoundation = \"soft\"\n",
-                "line 10",
-                "foundation",
-            ),
-            ("[machine]\nvibration_group = 3\n", "line 10", "group"),
-            (
-                "[machine.vibration_limits]\nvelocity_mm_s = [1, 3, 2]\ndisplacement_um = [1, 2, 3]\n",
-                "line 10",
-                "velocity_mm_s",
-            ),
-            (
-                "[[machine.bearings]]\nname = \"b\"\nballs = 2\nball_diameter_mm = 1\npitch_diameter_mm = 2\n",
-                "line 11",
-                "balls",
-            ),
-            (
-                "[[components]]\nid = \"c\"\nname_en = \"C\"\nname_zh = \"件\"\nweight = 0\n",
-                "line 13",
-                "components[0].weight",
-            ),
-            (
-                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [\n { signal = \"s\", weight = 1 },\n { signal = \"s.std\", weight = 0 },\n]\n",
-                "line 15",
-                "signature[1].weight",
-            ),
-            (
-                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [{ signal = \"t\", weight = 1 }]\n",
-                "line 13",
-                "signature[0].signal",
-            ),
-            (
-                &format!("{mode}component = \"c\"\n"),
-                "line 14",
-                "component",
-            ),
-            (
-                &format!("{mode}iso14224 = {{ mode = \"vib\" }}\n"),
-                "line 14",
-                "iso14224.mode",
-            ),
-            (
-                &format!("{mode}iso14224 = {{ mode = \"VIB\", mechanism = \"9.1\" }}\n"),
-                "line 14",
-                "mechanism",
-            ),
-            (&format!("{mode}{mode}"), "line 15", "twice"),
-            ("[operating]\nmax_regimes = 5\n", "line 10", "max_regimes"),
-            (
-                "[[states]]\nstate = \"off\"\nsignal = \"s\"\n",
-                "line 9",
-                "exactly one",
-            ),
-            (
-                "[[states]]\nstate = \"off\"\nsignal = \"s\"\nbelow = 2\nuntil = 1\n",
-                "line 13",
-                "until",
-            ),
-            (
-                "[[states]]\nstate = \"off\"\nlasts_s = 5\n",
-                "line 11",
-                "start_up",
-            ),
-            (
-                "[[states]]\nstate = \"maintenance\"\n",
-                "line 10",
-                "maintenance",
-            ),
-            (
-                "[[detection.limits]]\nsignal = \"s\"\nabove = 2\noff = 3\n",
-                "line 12",
-                "off",
-            ),
-            (
-                "[[detection.limits]]\nsignal = \"t\"\nabove = 2\n",
-                "line 10",
-                "signal",
-            ),
-            (
-                "[detection]\nviews = [\"level\", \"level\"]\n",
-                "line 10",
-                "twice",
-            ),
-            (
-                "[detection]\nviews = [\"limits\"]\n",
-                "line 10",
-                "names none",
-            ),
-            (
-                "[detection]\nviews = [\"fleet\"]\n",
-                "line 10",
-                "not compared with their peers",
-            ),
-            (
-                "[[detection.limits]]\nsignal = \"s.kurtosi\"\nabove = 2\n",
-                "line 10",
-                "no feature \"kurtosi\"; use one of ewma,",
-            ),
-            (
-                "[[failure_modes]]\nmode = \"f\"\nname_en = \"F\"\nname_zh = \"障\"\nsignature = [{ signal = \"s.x\", weight = 1 }]\n",
-                "line 13",
-                "no feature \"x\"",
-            ),
-            ("[[related]]\nsignals = [\"s\"]\n", "line 10", "two signals"),
-        ] {
+        for (tail, line, says) in MISTAKES {
+            let tail = tail.replace("{mode}", mode).replace("{signal}", signal);
             let text = if tail.starts_with("typo") {
                 format!("{head}{tail}{signal}")
             } else {
                 format!("{head}{signal}{tail}")
             };
             let error = format!("{:#}", parse("own.toml", &text).unwrap_err());
-            for part in ["own.toml", line, says] {
+            for part in ["own.toml", *line, *says] {
                 assert!(error.contains(part), "{part:?} is not in {error}\n{text}");
             }
         }

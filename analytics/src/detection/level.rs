@@ -2,7 +2,7 @@
 //!
 //! An exponentially weighted moving average per signal, one Mahalanobis distance over all
 //! (MEWMA), with two additions that make it fit for machines. The ruler of each signal widens
-//! with how far it wandered while learning ([`super::healthy`]). And the baseline follows slow
+//! with how far it wandered while learning (`super::healthy`). And the baseline follows slow
 //! drift, but the more hesitantly the further a signal is away, and not at all at a clear
 //! fault:
 //!

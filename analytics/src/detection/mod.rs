@@ -8,8 +8,8 @@
 //!    the asset model; without one several signals are watched by level and innovation in
 //!    agreement ([`agreement`]) and a single one by tail-calibrated statistics ([`tail`]).
 //! 4. *Follow*: what drifts slowly is followed, what is clearly a fault is not.
-//! 5. *Decide* ([`alarm`]): on- and off-delay with hysteresis.
-//! 6. *Explain*: shares per signal and the failure mode ([`signature`], [`metric`]).
+//! 5. *Decide* (`alarm`): on- and off-delay with hysteresis.
+//! 6. *Explain*: shares per signal and the failure mode (`signature`, `metric`).
 
 pub mod agreement;
 pub(crate) mod alarm;

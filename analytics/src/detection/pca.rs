@@ -1,6 +1,6 @@
 //! Principal component monitoring as a detector: Hotelling's T² and Q in one index.
 //!
-//! The method is described in [`super::scorer`] and [`super::baseline`]. It asks whether the
+//! The method is described in `super::scorer` and `super::baseline`. It asks whether the
 //! correlations still hold (Q) and how far along them the machine has moved (T²); the level
 //! view asks the same in one number and finds more on the recordings known to us, so this is
 //! an option, for plants whose engineers are used to it.

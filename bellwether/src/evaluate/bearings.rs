@@ -101,7 +101,7 @@ pub(crate) fn femto(data: &Path, out: &Path) -> Result<Figures> {
             });
         }
     }
-    judge(lives, data, &out.join("femto-alarms.csv"), "bearing")
+    judge(&lives, data, &out.join("femto-alarms.csv"), "bearing")
 }
 
 /// The IMS channels under `data`; flags go to `ims.csv`.
@@ -123,16 +123,16 @@ pub(crate) fn ims(data: &Path, out: &Path) -> Result<Figures> {
             });
         }
     }
-    judge(lives, data, &out.join("ims.csv"), "channel")
+    judge(&lives, data, &out.join("ims.csv"), "channel")
 }
 
-fn judge(lives: Vec<Life>, data: &Path, out: &Path, what: &str) -> Result<Figures> {
+fn judge(lives: &[Life], data: &Path, out: &Path, what: &str) -> Result<Figures> {
     if lives.is_empty() {
         bail!("no recordings under {}", data.display());
     }
     let mut rows = Vec::new();
     let mut runs = Vec::new();
-    for life in &lives {
+    for life in lives {
         let watched = life.watch();
         let records = watched.iter().enumerate();
         rows.extend(records.map(|(record, (score, alarm))| {

@@ -12,7 +12,10 @@ mod nab_rules;
 mod skab;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -87,14 +90,16 @@ fn skab_text(figures: &skab::Figures) -> String {
     let delay = figures
         .median_delay_rows
         .map_or("-".to_owned(), |rows| rows.to_string());
-    text += &format!(
-        "fault found in {} of {}, median delay {delay} rows\n",
+    let _ = writeln!(
+        text,
+        "fault found in {} of {}, median delay {delay} rows",
         figures.detected, figures.files
     );
     if let Some(free) = figures.free {
-        text += &format!(
+        let _ = writeln!(
+            text,
             "without a fault: alarm on {:.2} % of the rows after 2,000 of commissioning, \
-             {} episodes in {:.1} h; limit for one a month: {:.2} times\n",
+             {} episodes in {:.1} h; limit for one a month: {:.2} times",
             free.far, free.episodes, free.hours, free.limit_for_budget
         );
     }
@@ -116,8 +121,9 @@ fn nab_text(figures: &nab::Figures) -> String {
     text += &line("fixed threshold", &figures.fixed);
     text += &line("best threshold", &figures.best_threshold);
     text += &line("new extreme", &figures.new_extreme);
-    text += &format!(
-        "false alarms {:.1} per 10,000 rows\n",
+    let _ = writeln!(
+        text,
+        "false alarms {:.1} per 10,000 rows",
         figures.false_alarms_per_10000
     );
     text
@@ -132,13 +138,15 @@ fn bearings_text(figures: &bearings::Figures) -> String {
         figures.within_budget,
         minutes(figures.median_lead_minutes)
     );
-    text += &format!(
-        "rise by half (trivial): {} announced, {} alarmed in the first third\n",
+    let _ = writeln!(
+        text,
+        "rise by half (trivial): {} announced, {} alarmed in the first third",
         figures.trivial_detected, figures.trivial_early
     );
     for run in &figures.runs {
-        text += &format!(
-            "  {:22} {:8} {:5} records, {} alarms ({} in the first third), lead {}\n",
+        let _ = writeln!(
+            text,
+            "  {:22} {:8} {:5} records, {} alarms ({} in the first third), lead {}",
             run.name,
             if run.failed { "failed" } else { "control" },
             run.records,

@@ -1,8 +1,8 @@
 //! The sensors first: before the machine is judged, are its measurements believable?
 //!
 //! Every sensor is judged against itself as it was while the baseline was learned
-//! ([`normal`]) and against its partners, one step a value ([`track`]), and what is
-//! found becomes a verdict with a memory ([`verdict`]):
+//! (`normal`) and against its partners, one step a value (`track`), and what is
+//! found becomes a verdict with a memory (`verdict`):
 //!
 //! | fault | what shows it | limit |
 //! |---|---|---|
@@ -25,7 +25,7 @@
 //! - a step or a drift needs a partner that would have to follow: declared in the asset
 //!   model, or seen to move along while learning. A signal without partners gets no such verdict;
 //! - a step or a drift in a direction in which a failure mode of the model moves the signal (its
-//!   part in the mode's signature reaches [`normal::EXPLAINED`]) is the machine's;
+//!   part in the mode's signature reaches `normal::EXPLAINED`) is the machine's;
 //! - an end of the range that is reached step by step is a machine that really got there;
 //! - nothing is judged unless the machine is running, nor across a change of its state.
 //!

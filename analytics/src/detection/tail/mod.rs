@@ -1,8 +1,8 @@
 //! Tail-calibrated statistics: is anything about a signal rarer than it has ever been?
 //!
 //! A signal alone has no partners to be compared with, so it is compared with its own past,
-//! in nineteen ways ([`statistics`]). Each statistic is told on one scale, how rare this value
-//! is in powers of ten ([`rarity`]), which needs no units and no tuning per signal; the score
+//! in nineteen ways (`statistics`). Each statistic is told on one scale, how rare this value
+//! is in powers of ten (`rarity`), which needs no units and no tuning per signal; the score
 //! is the plain mean of them all, because no subset is best everywhere.
 //!
 //! It never stops learning: with a memory of 8,000 values it gets used to what goes on. The

@@ -2,9 +2,9 @@
 //!
 //! What is normal differs between these, so a verdict needs to know first. Two sources tell:
 //!
-//! - [rules] of the asset model name off, idle and start-up by the level of a signal or
+//! - rules of the asset model name off, idle and start-up by the level of a signal or
 //!   by the time since the machine was off;
-//! - whatever no rule claims is running, and [`regimes`] are learned from the levels of
+//! - whatever no rule claims is running, and `regimes` are learned from the levels of
 //!   commissioning, if these clearly fall apart into several; else there is one.
 //!
 //! After a change into running, and between regimes, the state is a transition for the
