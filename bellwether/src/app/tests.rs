@@ -65,12 +65,13 @@ impl Running {
         let publisher = Publisher::start(connection, Arc::clone(&acknowledged), abandoned);
         for row in from..to {
             let wave = (row as f64 * 0.7).sin() + 0.3 * (row as f64 * 2.3).cos();
-            let fault = if row >= 200 { 40.0 } else { 0.0 };
+            // Both signals leave their normal: one alone would be a doubtful sensor.
+            let fault = (row as f64 - 200.0).clamp(0.0, 40.0);
             let payload = format!(
                 "{{\"ts\":{},\"shell_temperature_c\":{:.3},\"load_pct\":{:.3}}}",
                 1_700_000_000_000 + row * 60_000,
                 80.0 + wave + fault,
-                50.0 + 5.0 * wave
+                50.0 + 5.0 * (wave + fault)
             );
             let topic = "telemetry/oven-1".into();
             publisher

@@ -37,7 +37,7 @@ fn faults_of_a_pump_are_found_at_few_false_alarms() {
     assert!(found.detector.f1 >= 0.855, "{found:?}");
     assert!(found.detector.far <= 11.0, "{found:?}");
     assert!(found.free.is_none_or(|free| free.far <= 1.0), "{found:?}");
-    assert!(found.detector.f1 > found.pca.f1 && found.detector.f1 > found.always_alarm.f1);
+    assert!(found.detector.f1 > found.always_alarm.f1 + 0.1, "{found:?}");
     assert!(out.path().join("valve1/0.csv").is_file());
 }
 
