@@ -218,11 +218,7 @@ mod tests {
             "line 13",
             "signature[0].signal",
         ),
-        (
-            "{mode}component = \"c\"\n",
-            "line 14",
-            "component",
-        ),
+        ("{mode}component = \"c\"\n", "line 14", "component"),
         (
             "{mode}iso14224 = { mode = \"vib\" }\n",
             "line 14",
