@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 52] = [
+const ROUTES: [(&str, &str); 55] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
