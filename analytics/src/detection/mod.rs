@@ -28,7 +28,6 @@ pub mod level;
 pub(crate) mod limits;
 pub(crate) mod metric;
 pub mod pca;
-pub mod peers;
 pub(crate) mod scorer;
 pub mod sensor;
 pub(crate) mod signature;
