@@ -43,11 +43,6 @@ impl Band {
         })
     }
 
-    /// The width in hertz.
-    pub fn width_hz(self) -> f64 {
-        self.high_hz - self.low_hz
-    }
-
     /// What of the band lies below the highest frequency of a trace; none when nothing does.
     pub fn below(self, highest_hz: f64) -> Option<Self> {
         let high_hz = self.high_hz.min(highest_hz);

@@ -14,7 +14,6 @@
 //! | noise burst | they grow, turn back each time, and no partner's grow | four times, and 2.5 times the most learned |
 //! | saturation | values at an end of the declared range, reached by a jump | 5 in a row |
 //! | gap | values miss while other signals of the device arrive | half of those that used to arrive |
-//! | clock | see [`clock`] | |
 //!
 //! A signal that changed wildly and alone is left out for ten values before anything is said: if
 //! it was a spike, it is over then.
@@ -36,7 +35,6 @@
 //! between 0.25 and 3.1 times its usual size; single changes reached 6.1 times the fastest
 //! learned, but never there and back twice within 64 values. Each limit lies beyond these.
 
-pub mod clock;
 mod normal;
 mod relation;
 #[cfg(test)]

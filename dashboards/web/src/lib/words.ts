@@ -50,12 +50,16 @@ const VIEW: Record<string, [() => string, () => string]> = {
   pca: [m.view_pca, m.view_pca_told],
   cusum: [m.view_cusum, m.view_cusum_told],
   tail: [m.view_tail, m.view_tail_told],
-  limits: [m.view_limits, m.view_limits_told],
   t2: [m.statistic_t2, m.statistic_t2_told],
   q: [m.statistic_q, m.statistic_q_told],
 };
 
 export function viewWords(view: string): { name: string; what: string } {
+  // A crossed limit is named with its signal, `limit_above:temperature_c`.
+  const limit = /^limit_(above|below):(.+)$/.exec(view);
+  if (limit !== null) {
+    return { name: `${m.view_limits()}: ${limit[2]} ${limit[1] === 'above' ? '>' : '<'}`, what: m.view_limits_told() };
+  }
   const words = VIEW[view];
   return words === undefined ? { name: view, what: '' } : { name: words[0](), what: words[1]() };
 }
