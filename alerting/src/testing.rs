@@ -2,8 +2,9 @@
 
 use telemetry::{
     Assessment, AssetId, CaseId, Condition, ConditionState, Contribution, DeviceId, Evidence,
-    FailureMode, Finding, HealthIndex, NoPrognosis, OperatingState, Outcome, Prognosis,
-    PrognosisOutcome, SignalName, Statistics, Timestamp, ViewScore, WorkOrderClosed, WorkOrderId,
+    FailureMode, Finding, ForecastDetail, HealthIndex, NoPrognosis, OperatingState, Outcome,
+    Prognosis, PrognosisFamily, PrognosisOutcome, SignalName, Statistics, Timestamp, ViewScore,
+    WorkOrderClosed, WorkOrderId,
 };
 
 /// Seconds into the plant's life.
@@ -137,13 +138,15 @@ impl Probe {
             device: self.device.clone(),
             at: t(at),
             model: "theil-sen/1".to_owned(),
-            limit: 30.0,
+            family: PrognosisFamily::Trend,
+            limit: Some(30.0),
             rul_p10_s: p10,
             rul_p50_s: p50,
             rul_p90_s: f64::INFINITY,
-            loss_per_day: 2.5,
+            loss_per_day: Some(2.5),
             window_from: t(0),
-            p_value: 0.001,
+            p_value: Some(0.001),
+            detail: ForecastDetail::default(),
         }))
     }
 

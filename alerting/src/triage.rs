@@ -384,14 +384,24 @@ fn storable_evidence(evidence: &Evidence) -> Evidence {
 fn storable_prognosis(prognosis: &Prognosis) -> Prognosis {
     let mut prognosis = prognosis.clone();
     for value in [
-        &mut prognosis.limit,
         &mut prognosis.rul_p10_s,
         &mut prognosis.rul_p50_s,
         &mut prognosis.rul_p90_s,
-        &mut prognosis.loss_per_day,
-        &mut prognosis.p_value,
     ] {
         *value = storable(*value);
+    }
+    for value in [
+        &mut prognosis.limit,
+        &mut prognosis.loss_per_day,
+        &mut prognosis.p_value,
+    ]
+    .into_iter()
+    .flatten()
+    {
+        *value = storable(*value);
+    }
+    for quantile in &mut prognosis.detail.fan {
+        quantile.rul_s = storable(quantile.rul_s);
     }
     prognosis
 }

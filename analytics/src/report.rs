@@ -1,9 +1,9 @@
 //! From state to words: findings and views are made here, and only when somebody gets them.
 
 use telemetry::{
-    Assessment, Condition, ConditionState, Contribution, Evidence, FailureMode, HealthIndex,
-    NoPrognosis, Prognosis, PrognosisOutcome, SensorReport, SensorState, SensorVerdict, Statistics,
-    Timestamp,
+    Assessment, Condition, ConditionState, Contribution, Evidence, FailureMode, ForecastDetail,
+    HealthIndex, NoPrognosis, Prognosis, PrognosisFamily, PrognosisOutcome, SensorReport,
+    SensorState, SensorVerdict, Statistics, Timestamp,
 };
 
 use crate::{
@@ -260,13 +260,15 @@ impl State {
                 device,
                 at: time(said.at),
                 model: prognosis::MODEL.to_owned(),
-                limit: config.health_limit,
+                family: PrognosisFamily::Trend,
+                limit: Some(config.health_limit),
                 rul_p10_s: forecast.p10,
                 rul_p50_s: forecast.p50,
                 rul_p90_s: forecast.p90,
-                loss_per_day: forecast.loss_per_day,
+                loss_per_day: Some(forecast.loss_per_day),
                 window_from: time(forecast.window_from),
-                p_value: forecast.p_value,
+                p_value: Some(forecast.p_value),
+                detail: ForecastDetail::default(),
             }),
             Err(reason) => PrognosisOutcome::None(NoPrognosis {
                 asset,

@@ -300,7 +300,7 @@ fn a_slow_fault_gives_a_forecast_and_a_new_baseline_takes_it_back() {
     let forecast = forecast.expect("a forecast");
     assert_eq!(forecast.asset.as_str(), "pump-1");
     assert!(forecast.rul_p10_s <= forecast.rul_p50_s && forecast.rul_p50_s <= forecast.rul_p90_s);
-    assert!(forecast.p_value < 0.01 && forecast.loss_per_day > 0.0);
+    assert!(forecast.p_value.unwrap() < 0.01 && forecast.loss_per_day.unwrap() > 0.0);
 
     let asset = AssetId::new("pump-1").unwrap();
     let closed = |outcome| JournalRecord {

@@ -287,6 +287,28 @@ mod tests {
             "no feature \"x\"",
         ),
         ("[[related]]\nsignals = [\"s\"]\n", "line 10", "two signals"),
+        ("[prognosis]\ncycle_s = 0\n", "line 10", "prognosis.cycle_s"),
+        (
+            "[prognosis]\nsignals = [\"t\"]\n",
+            "line 10",
+            "prognosis.signals[0]",
+        ),
+        (
+            "[prognosis]\nsignals = [\"s\"]\nsettings = [\"s\"]\n",
+            "line 10",
+            "one of the settings too",
+        ),
+        (
+            "[prognosis]\nhorizons_s = [2, 1]\n",
+            "line 10",
+            "rising horizons",
+        ),
+        (
+            "[prognosis]\n[prognosis.costs]\nplanned = 6\n",
+            "line 10",
+            "at least what planned work costs",
+        ),
+        ("[prognosis]\ncycle = 3\n", "line 10", "cycle"),
     ];
 
     /// Where a model is wrong, its file, line and key are said.

@@ -175,7 +175,9 @@ pub fn slowest_learning<'a>(conditions: impl Iterator<Item = &'a Condition>) -> 
 
 #[cfg(test)]
 mod tests {
-    use telemetry::{AssetId, DeviceId, HealthIndex, NoPrognosis, Timestamp};
+    use telemetry::{
+        AssetId, DeviceId, ForecastDetail, HealthIndex, NoPrognosis, PrognosisFamily, Timestamp,
+    };
 
     use super::{AssetState::*, *};
 
@@ -311,13 +313,15 @@ mod tests {
                 device: DeviceId::new("dev-1").unwrap(),
                 at: Timestamp::from_secs(at),
                 model: "theil-sen/1".to_owned(),
-                limit: 30.0,
+                family: PrognosisFamily::Trend,
+                limit: Some(30.0),
                 rul_p10_s: p50 / 2.0,
                 rul_p50_s: p50,
                 rul_p90_s: p50 * 2.0,
-                loss_per_day: 1.0,
+                loss_per_day: Some(1.0),
                 window_from: Timestamp::EPOCH,
-                p_value: 0.01,
+                p_value: Some(0.01),
+                detail: ForecastDetail::default(),
             })
         };
         let none = |at: i64, reason: &str| {

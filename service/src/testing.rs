@@ -2,8 +2,8 @@
 
 use telemetry::{
     Advisory, AssetId, AssetModel, AssetModelId, CaseId, Contribution, DeviceId, Evidence,
-    FailureMode, OperatingState, Prognosis, Severity, SignalLimits, SignalName, SignalSpec,
-    Statistics, Timestamp, Unit,
+    FailureMode, ForecastDetail, OperatingState, Prognosis, PrognosisFamily, Severity,
+    SignalLimits, SignalName, SignalSpec, Statistics, Timestamp, Unit,
 };
 
 /// Seconds into the plant's life.
@@ -62,13 +62,15 @@ pub(crate) fn prognosis(asset: &str, at: i64, rul_p10_s: f64) -> Prognosis {
         device: DeviceId::new(asset).unwrap(),
         at: t(at),
         model: "theil-sen/1".to_owned(),
-        limit: 30.0,
+        family: PrognosisFamily::Trend,
+        limit: Some(30.0),
         rul_p10_s,
         rul_p50_s: 2.0 * rul_p10_s,
         rul_p90_s: 4.0 * rul_p10_s,
-        loss_per_day: 3.0,
+        loss_per_day: Some(3.0),
         window_from: t(0),
-        p_value: 0.01,
+        p_value: Some(0.01),
+        detail: ForecastDetail::default(),
     }
 }
 

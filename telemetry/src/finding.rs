@@ -1,6 +1,7 @@
 //! What analytics says about an asset: the outputs of the ISO 13374 blocks SD, HA and PA.
 
 mod evidence;
+mod prognosis;
 mod sensor;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::{AssetId, ComponentId, DeviceId, Timestamp};
 
 pub use evidence::{Contribution, Evidence, Explanation, OperatingState, Statistics, ViewScore};
+pub use prognosis::{
+    FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, NoPrognosis, Prognosis,
+    PrognosisFamily, PrognosisOutcome, Shown, SimilarLife,
+};
 pub use sensor::{SensorFault, SensorReport, SensorState, SensorVerdict};
 
 /// One statement of analytics, always in event time.
@@ -175,86 +180,6 @@ pub struct ComponentHealth {
     pub health: HealthIndex,
     /// How much it counts against the other components; the weights of an asset add up to 1.
     pub weight: f64,
-}
-
-/// A prognosis, or the reason why there is none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum PrognosisOutcome {
-    /// A significant trend towards the limit.
-    Forecast(Prognosis),
-    /// Nothing can be said, and why.
-    None(NoPrognosis),
-}
-
-impl PrognosisOutcome {
-    fn asset(&self) -> &AssetId {
-        match self {
-            Self::Forecast(prognosis) => &prognosis.asset,
-            Self::None(none) => &none.asset,
-        }
-    }
-
-    fn device(&self) -> &DeviceId {
-        match self {
-            Self::Forecast(prognosis) => &prognosis.device,
-            Self::None(none) => &none.device,
-        }
-    }
-
-    fn at(&self) -> Timestamp {
-        match self {
-            Self::Forecast(prognosis) => prognosis.at,
-            Self::None(none) => none.at,
-        }
-    }
-}
-
-/// Why there is no prognosis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NoPrognosis {
-    /// The asset.
-    pub asset: AssetId,
-    /// The device whose signals were assessed.
-    pub device: DeviceId,
-    /// The row this speaks of, in event time.
-    pub at: Timestamp,
-    /// The reason as a word: `no_significant_trend`, `too_little_history`, `recovered`.
-    pub reason: String,
-}
-
-/// Prognostic assessment (PA): when the health index crosses its limit, as a distribution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Prognosis {
-    /// The asset.
-    pub asset: AssetId,
-    /// The device whose signals were assessed.
-    pub device: DeviceId,
-    /// The row this was computed at, in event time.
-    pub at: Timestamp,
-    /// The method and its version, such as `theil-sen/1`.
-    pub model: String,
-    /// The health index that counts as failure.
-    pub limit: f64,
-    /// Remaining useful life with 10 % of the distribution below it, in seconds.
-    pub rul_p10_s: f64,
-    /// The median remaining useful life, in seconds.
-    pub rul_p50_s: f64,
-    /// Remaining useful life with 90 % of the distribution below it, in seconds.
-    pub rul_p90_s: f64,
-    /// Health lost a day by the median slope.
-    pub loss_per_day: f64,
-    /// First row of the history the trend was fitted to.
-    pub window_from: Timestamp,
-    /// Two-sided p-value of the trend (Mann–Kendall, corrected for autocorrelation).
-    pub p_value: f64,
-}
-
-impl Prognosis {
-    /// The event time of a quantile given as seconds from [`Self::at`].
-    pub fn date_of(&self, rul_s: f64) -> Timestamp {
-        Timestamp::from_micros(self.at.as_micros().saturating_add((rul_s * 1e6) as i64))
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetId, CaseId, DeviceId, Outcome, ReadingBatch, Timestamp, Waveform, WorkOrderId};
+use crate::{
+    AssetId, AssetModelId, CaseId, DeviceId, Outcome, ReadingBatch, Timestamp, Waveform,
+    WorkOrderId,
+};
 
 /// A position in the journal. One group commit has one offset; offsets rise without bound and
 /// are never reused.
@@ -99,6 +102,18 @@ pub enum Event {
         /// Who said so.
         by: String,
         /// When it was said.
+        at: Timestamp,
+    },
+    /// A trained model of a kind of machine serves from here on: a replay forecasts with the
+    /// same model from the same place. Rolling back is promoting an earlier version.
+    ModelPromoted {
+        /// The kind of machine.
+        asset_model: AssetModelId,
+        /// The version, counted from 1.
+        version: u32,
+        /// SHA-256 of the model's file, in hexadecimal.
+        checksum: String,
+        /// When it was promoted.
         at: Timestamp,
     },
 }

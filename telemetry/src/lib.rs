@@ -27,14 +27,15 @@ pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
 pub use asset_model::{
     AssetModel, Bearing, Component, DERIVED_PREFIX, Detection, FEATURES, FailureModeSignature,
     Foundation, InvalidModel, Iso14224, Limit, LimitState, MAX_FEATURES, MAX_LIMITS, Machine,
-    MeasuringRange, ModeledState, OperatingRules, RelatedSignals, RelationSign, SignalSpec,
-    SignatureTerm, StateRule, VibrationGroup, VibrationLimits, View,
+    MeasuringRange, ModeledState, OperatingRules, PrognosisCosts, PrognosisSpec, RelatedSignals,
+    RelationSign, SignalSpec, SignatureTerm, StateRule, VibrationGroup, VibrationLimits, View,
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{
     Assessment, ComponentHealth, Condition, ConditionState, Contribution, Evidence, Explanation,
-    Finding, HealthIndex, NoPrognosis, OperatingState, Prognosis, PrognosisOutcome, SensorFault,
-    SensorReport, SensorState, SensorVerdict, Statistics, ViewScore, Zone,
+    FailureWithin, FanQuantile, Finding, ForecastContribution, ForecastDetail, HealthIndex,
+    NoPrognosis, OperatingState, Prognosis, PrognosisFamily, PrognosisOutcome, SensorFault,
+    SensorReport, SensorState, SensorVerdict, Shown, SimilarLife, Statistics, ViewScore, Zone,
 };
 pub use ids::{
     AssetId, AssetModelId, CaseId, ComponentId, CustomerId, DeviceId, EngineerId, FailureMode,

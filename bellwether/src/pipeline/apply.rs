@@ -140,7 +140,7 @@ impl Worker {
                 Event::DeviceOnline { device, .. } => (device, true),
                 Event::DeviceOffline { device, .. } => (device, false),
                 // Analytics leaves late rows out by itself; the event is for people.
-                Event::LateReadings { .. } => continue,
+                Event::LateReadings { .. } | Event::ModelPromoted { .. } => continue,
                 Event::WorkOrderClosed { asset, .. } | Event::NormalAccepted { asset, .. } => {
                     applied.relearning.insert(asset.clone());
                     continue;

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "described, never built")]
 
 mod devices;
+mod prognosis;
 mod sensors;
 
 use serde::Deserialize;
@@ -15,6 +16,10 @@ use utoipa::ToSchema;
 pub use self::devices::{
     Limits, NewDevice, NewDeviceSignal, OnboardChanged, OnboardCreated, OnboardError,
     OnboardReport, OnboardToken, Quota,
+};
+pub use self::prognosis::{
+    FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, PrognosisFamily, Shown,
+    SimilarLife,
 };
 pub use self::sensors::{SensorFault, SensorReport, SensorState, SensorVerdict};
 
@@ -213,13 +218,13 @@ pub enum Zone {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PrognosisOutcome {
-    /// A significant trend towards the limit.
+    /// A forecast.
     Forecast(Forecast),
     /// Nothing can be said, and why.
     None(NoForecast),
 }
 
-/// When the health index crosses its limit, as a distribution.
+/// How much life is left, as a distribution.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Forecast {
@@ -232,21 +237,26 @@ pub struct Forecast {
     at: String,
     /// The method and its version.
     model: String,
-    /// The health index that counts as failure.
-    limit: f64,
+    /// The kind of model.
+    family: PrognosisFamily,
+    /// The health index that counts as failure; none where failures of the past say what one is.
+    limit: Option<f64>,
     /// Remaining useful life with 10 % of the distribution below it, in seconds.
     rul_p10_s: f64,
     /// The median remaining useful life, in seconds.
     rul_p50_s: f64,
     /// Remaining useful life with 90 % of the distribution below it, in seconds.
     rul_p90_s: f64,
-    /// Health lost a day by the median slope.
-    loss_per_day: f64,
-    /// First row of the history the trend was fitted to.
+    /// Health lost a day by the median slope; only of a trend.
+    loss_per_day: Option<f64>,
+    /// First row of the history the forecast rests on.
     #[schema(format = DateTime)]
     window_from: String,
-    /// Two-sided p-value of the trend.
-    p_value: f64,
+    /// Two-sided p-value of the trend; only of a trend.
+    p_value: Option<f64>,
+    /// What a trained model adds; left out where there is nothing.
+    #[serde(default)]
+    detail: Option<ForecastDetail>,
 }
 
 /// Why there is no prognosis.
@@ -487,19 +497,24 @@ mod tests {
                 device,
                 at: Timestamp::EPOCH,
                 model: "theil-sen/1".to_owned(),
-                limit: 30.0,
+                family: telemetry::PrognosisFamily::Trend,
+                limit: Some(30.0),
                 rul_p10_s: 1.0,
                 rul_p50_s: 2.0,
                 rul_p90_s: 3.0,
-                loss_per_day: 0.1,
+                loss_per_day: Some(0.1),
                 window_from: Timestamp::EPOCH,
-                p_value: 0.01,
+                p_value: Some(0.01),
+                detail: prognosis::full_detail(),
             },
         ));
     }
 
     #[test]
     fn the_mirrors_hold_every_word() {
+        for word in telemetry::PrognosisFamily::ALL {
+            reads::<PrognosisFamily>(&word);
+        }
         for word in telemetry::SensorState::ALL {
             reads::<SensorState>(&word);
         }

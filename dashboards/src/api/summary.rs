@@ -11,7 +11,7 @@ use serde::Serialize;
 use service::{Asset, WorkOrder, WorkOrderQuery, WorkOrderStatus};
 use telemetry::{
     AssetId, AssetModel, CaseId, Condition, ConditionState, DeviceId, Evidence, FailureMode,
-    Prognosis, PrognosisOutcome, Severity, Timestamp, WorkOrderId,
+    ForecastDetail, Prognosis, PrognosisFamily, PrognosisOutcome, Severity, Timestamp, WorkOrderId,
 };
 use utoipa::ToSchema;
 
@@ -159,7 +159,7 @@ pub enum PrognosisView {
     Reason(ReasonView),
 }
 
-/// When the health index crosses its limit, as a distribution.
+/// How much life is left, as a distribution.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ForecastView {
     /// The event time it was computed at.
@@ -167,15 +167,18 @@ pub struct ForecastView {
     pub at: Timestamp,
     /// The method and its version.
     pub model: String,
-    /// The health index that counts as failure.
-    pub limit: f64,
-    /// The time before which it crosses with a probability of 10 %.
+    /// The kind of model.
+    #[schema(value_type = schema::PrognosisFamily)]
+    pub family: PrognosisFamily,
+    /// The health index that counts as failure; none where failures of the past say what one is.
+    pub limit: Option<f64>,
+    /// The time before which it fails with a probability of 10 %.
     #[schema(value_type = String, format = DateTime)]
     pub p10: Timestamp,
-    /// The time before which it crosses with a probability of 50 %.
+    /// The time before which it fails with a probability of 50 %.
     #[schema(value_type = String, format = DateTime)]
     pub p50: Timestamp,
-    /// The time before which it crosses with a probability of 90 %.
+    /// The time before which it fails with a probability of 90 %.
     #[schema(value_type = String, format = DateTime)]
     pub p90: Timestamp,
     /// Seconds from `at` to `p10`.
@@ -184,10 +187,13 @@ pub struct ForecastView {
     pub rul_p50_s: f64,
     /// Seconds from `at` to `p90`.
     pub rul_p90_s: f64,
-    /// Health lost a day by the median slope.
-    pub loss_per_day: f64,
-    /// Two-sided p-value of the trend.
-    pub p_value: f64,
+    /// Health lost a day by the median slope; only of a trend.
+    pub loss_per_day: Option<f64>,
+    /// Two-sided p-value of the trend; only of a trend.
+    pub p_value: Option<f64>,
+    /// What a trained model adds.
+    #[schema(value_type = schema::ForecastDetail)]
+    pub detail: ForecastDetail,
 }
 
 /// Why there is no forecast.
@@ -202,6 +208,7 @@ impl From<&Prognosis> for PrognosisView {
         Self::Forecast(ForecastView {
             at: prognosis.at,
             model: prognosis.model.clone(),
+            family: prognosis.family,
             limit: prognosis.limit,
             p10: prognosis.date_of(prognosis.rul_p10_s),
             p50: prognosis.date_of(prognosis.rul_p50_s),
@@ -211,6 +218,7 @@ impl From<&Prognosis> for PrognosisView {
             rul_p90_s: prognosis.rul_p90_s,
             loss_per_day: prognosis.loss_per_day,
             p_value: prognosis.p_value,
+            detail: prognosis.detail.clone(),
         })
     }
 }

@@ -3,8 +3,8 @@
 use analytics::{AssetView, DeviceView, Feature, NormalRange, SignalView};
 use serde_json::json;
 use telemetry::{
-    Assessment, Condition, ConditionState, HealthIndex, NoPrognosis, Prognosis, PrognosisOutcome,
-    SignalName,
+    Assessment, Condition, ConditionState, ForecastDetail, HealthIndex, NoPrognosis, Prognosis,
+    PrognosisFamily, PrognosisOutcome, SignalName,
 };
 
 use crate::plant::{Plant, asset, at, condition, device};
@@ -284,13 +284,15 @@ fn view(name: &str) -> AssetView {
                 device: device(name),
                 at: condition.at,
                 model: "theil-sen/1".to_owned(),
-                limit: 30.0,
+                family: PrognosisFamily::Trend,
+                limit: Some(30.0),
                 rul_p10_s: 3_600.0,
                 rul_p50_s: 7_200.0,
                 rul_p90_s: 14_400.0,
-                loss_per_day: 180.0,
+                loss_per_day: Some(180.0),
                 window_from: at(-3_600),
-                p_value: 0.001,
+                p_value: Some(0.001),
+                detail: ForecastDetail::default(),
             })),
             false_alarms: analytics::FalseAlarms {
                 measured: None,

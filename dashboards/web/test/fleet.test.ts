@@ -7,7 +7,7 @@ import { aCase, anAsset, anOrder } from './samples';
 
 describe('cases', () => {
   it('rank by severity, then by the sooner limit, then by age; cleared and closed come last', () => {
-    const soon = { at: '', model: '', limit: 30, p10: '2026-12-02T00:00:00Z', p50: '', p90: '', rul_p10_s: 1, rul_p50_s: 2, rul_p90_s: 3, loss_per_day: 1, p_value: 0 };
+    const soon = { at: '', model: '', family: 'trend' as const, limit: 30, p10: '2026-12-02T00:00:00Z', p50: '', p90: '', rul_p10_s: 1, rul_p50_s: 2, rul_p90_s: 3, loss_per_day: 1, p_value: 0 };
     const list = [
       aCase({ id: 'closed', severity: 'critical', status: 'closed' }),
       aCase({ id: 'watch', severity: 'watch' }),

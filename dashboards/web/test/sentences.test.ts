@@ -12,7 +12,7 @@ beforeEach(() => (locale = 'en'));
 const open = { id: 'c', failure_mode: 'bearing-wear', failure_mode_name: { en: 'Bearing wear', zh: '轴承磨损' }, severity: 'warning', opened_at: '2026-12-01T08:00:00Z' } as const;
 const namer = (): string => (locale === 'en' ? 'Bearing temperature' : '轴承温度');
 const forecast: Forecast = {
-  at: '2026-12-01T08:00:00Z', model: 'theil-sen/1', limit: 30, p10: '2026-12-05T08:00:00Z', p50: '2026-12-07T08:00:00Z', p90: '2026-12-12T08:00:00Z',
+  at: '2026-12-01T08:00:00Z', model: 'theil-sen/1', family: 'trend' as const, limit: 30, p10: '2026-12-05T08:00:00Z', p50: '2026-12-07T08:00:00Z', p90: '2026-12-12T08:00:00Z',
   rul_p10_s: 4 * 86_400, rul_p50_s: 6 * 86_400, rul_p90_s: 11 * 86_400, loss_per_day: 5, p_value: 1e-6,
 };
 
@@ -60,6 +60,7 @@ describe('a forecast', () => {
     [{ reason: 'no_significant_trend' }, 'No significant trend towards the limit.'],
     [{ reason: 'too_little_history' }, 'Too little history for a forecast.'],
     [{ ...forecast, rul_p10_s: 0, rul_p50_s: 0 }, 'Health is at its limit of 30.'],
+    [{ ...forecast, family: 'fleet' as const, limit: null, rul_p10_s: 1e9 }, 'By what became of its like, it lasts for more than two years.'],
     [{ ...forecast, rul_p10_s: 1e9 }, 'At the present rate, health stays above 30 for more than two years.'],
   ])('without a trend says why (%#)', (prognosis, sentence) => expect(forecastSentence(prognosis, 'UTC')).toBe(sentence));
 });

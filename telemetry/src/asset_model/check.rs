@@ -47,7 +47,8 @@ impl AssetModel {
             .and_then(|()| self.check_failure_modes())
             .and_then(|()| self.check_states())
             .and_then(|()| self.check_detection())
-            .and_then(|()| self.check_related());
+            .and_then(|()| self.check_related())
+            .and_then(|()| self.check_prognosis());
         found.map_err(|(key, problem)| InvalidModel {
             model: self.id.clone(),
             key,
@@ -316,6 +317,35 @@ impl AssetModel {
             }
         }
         Ok(())
+    }
+
+    fn check_prognosis(&self) -> Found {
+        let Some(spec) = &self.prognosis else {
+            return Ok(());
+        };
+        for (key, signals) in [("settings", &spec.settings), ("signals", &spec.signals)] {
+            for (at, signal) in signals.iter().enumerate() {
+                let key = format!("prognosis.{key}[{at}]");
+                self.declared(&key, signal)?;
+                if signals[..at].contains(signal) {
+                    return fault(key, format!("{signal:?} comes twice"));
+                }
+            }
+        }
+        if let Some(at) = spec.signals.iter().position(|s| spec.settings.contains(s)) {
+            let problem = format!("{:?} is one of the settings too", spec.signals[at]);
+            return fault(format!("prognosis.signals[{at}]"), problem);
+        }
+        if let Some(id) = &spec.component
+            && !self.components.iter().any(|one| one.id == *id)
+        {
+            let problem = format!("component {id} is not declared");
+            return fault("prognosis.component".to_owned(), problem);
+        }
+        match spec.problem() {
+            Some((key, problem)) => fault(format!("prognosis.{key}"), problem),
+            None => Ok(()),
+        }
     }
 
     /// A signal that is declared or derived, or a feature there is of a declared one.

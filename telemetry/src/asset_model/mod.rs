@@ -9,6 +9,7 @@
 mod check;
 mod detection;
 mod machine;
+mod prognosis;
 mod states;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub use detection::{
     View,
 };
 pub use machine::{Bearing, Foundation, Machine, VibrationGroup, VibrationLimits};
+pub use prognosis::{PrognosisCosts, PrognosisSpec};
 pub use states::{ModeledState, OperatingRules, StateRule};
 
 /// A kind of machine, usually read from one TOML file.
@@ -58,6 +60,9 @@ pub struct AssetModel {
     /// suspected before the machine is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<RelatedSignals>,
+    /// How its remaining life is learned from a fleet; none is learned without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prognosis: Option<PrognosisSpec>,
 }
 
 /// One signal of an asset model.
@@ -173,6 +178,7 @@ impl AssetModel {
             states: Vec::new(),
             detection: Detection::default(),
             related: Vec::new(),
+            prognosis: None,
         }
     }
 

@@ -5,7 +5,7 @@ import { m } from '../paraglide/messages.js';
 import { getLocale } from '../paraglide/runtime.js';
 import { formatHealth, formatSigned } from './format';
 import { formatDuration, formatTime } from './time';
-import { isForecast, type AssetSummary, type Case, type Evidence, type NextOrder, type PrognosisView, type WorkOrder } from './types';
+import { isForecast, type AssetSummary, type Case, type Evidence, type Forecast, type NextOrder, type PrognosisView, type WorkOrder } from './types';
 import { failureMode, signalName } from './words';
 
 /** The name of a signal of an asset, for a sentence. */
@@ -93,6 +93,7 @@ export function forecastSentence(prognosis: PrognosisView | null, zone: string):
     if (prognosis.reason === 'recovered') return m.forecast_recovered();
     return m.forecast_no_trend();
   }
+  if (prognosis.limit === null) return failureSentence(prognosis, zone);
   const limit = formatHealth(prognosis.limit, getLocale());
   if (prognosis.rul_p50_s <= 0) return m.forecast_reached({ limit });
   if (prognosis.rul_p10_s * 1_000 > FAR_MS) return m.forecast_far({ limit });
@@ -101,6 +102,17 @@ export function forecastSentence(prognosis: PrognosisView | null, zone: string):
   const say = near ? time : day;
   return m.forecast({
     limit,
+    p10: say(prognosis.p10, zone),
+    p50: say(prognosis.p50, zone),
+    p90: prognosis.rul_p90_s * 1_000 > FAR_MS ? m.forecast_later() : say(prognosis.p90, zone),
+  });
+}
+
+/** When the machine fails, by what became of its like. */
+function failureSentence(prognosis: Forecast, zone: string): string {
+  if (prognosis.rul_p10_s * 1_000 > FAR_MS) return m.forecast_failure_far();
+  const say = prognosis.rul_p90_s < NEAR_S ? time : day;
+  return m.forecast_failure({
     p10: say(prognosis.p10, zone),
     p50: say(prognosis.p50, zone),
     p90: prognosis.rul_p90_s * 1_000 > FAR_MS ? m.forecast_later() : say(prognosis.p90, zone),
@@ -120,10 +132,11 @@ export function forecastShort(prognosis: PrognosisView | null): string | null {
   if (!isForecast(prognosis)) return null;
   if (prognosis.rul_p50_s <= 0) return m.forecast_short_reached();
   const locale = getLocale();
-  return m.forecast_short({
+  const span = {
     p10: formatDuration(Math.max(0, prognosis.rul_p10_s) * 1_000, locale),
     p90: formatDuration(prognosis.rul_p90_s * 1_000, locale),
-  });
+  };
+  return prognosis.limit === null ? m.forecast_failure_short(span) : m.forecast_short(span);
 }
 
 /** What happens next, by order. */

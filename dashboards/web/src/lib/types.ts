@@ -42,15 +42,17 @@ export interface Engineer {
 export interface Forecast {
   at: Iso;
   model: string;
-  limit: number;
+  family: 'trend' | 'fleet' | 'life_data' | 'combined';
+  /** Only of a trend: the health index that counts as failure. */
+  limit: number | null;
   p10: Iso;
   p50: Iso;
   p90: Iso;
   rul_p10_s: number;
   rul_p50_s: number;
   rul_p90_s: number;
-  loss_per_day: number;
-  p_value: number;
+  loss_per_day: number | null;
+  p_value: number | null;
 }
 
 /** A forecast, or why there is none. */
