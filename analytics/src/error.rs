@@ -21,6 +21,20 @@ pub enum AnalyticsError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A model cannot be learned from what it was given.
+    #[error("{what} cannot be learned: {problem}")]
+    Learning {
+        /// What was to be learned.
+        what: &'static str,
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// Costs or times that a decision cannot be made with.
+    #[error("no decision can be made: {problem}")]
+    Costs {
+        /// What is wrong with them.
+        problem: &'static str,
+    },
     /// The saved state of a device was written by another format.
     #[error(
         "the saved analytics state of device {key} has format {found}, this program reads format {expected}"

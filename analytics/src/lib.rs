@@ -42,7 +42,7 @@ pub mod manipulation;
 mod monitor;
 mod names;
 mod news;
-mod prognosis;
+pub mod prognosis;
 mod regimes;
 mod report;
 mod snapshot;

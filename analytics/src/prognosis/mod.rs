@@ -9,7 +9,16 @@
 //! are not calibrated against failures and know nothing of a fault that accelerates or of a
 //! load that changes; an asset whose like has failed before deserves a better model.
 
+pub mod calibration;
+pub mod classify;
+pub mod combine;
+pub mod decision;
+pub mod distribution;
+pub mod family;
 pub(crate) mod history;
+pub mod life;
+mod newton;
+pub mod passage;
 pub(crate) mod trend;
 
 use serde::{Deserialize, Serialize};
@@ -30,14 +39,18 @@ const NEWS: f64 = 0.1;
 
 /// Why there is no forecast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Reason {
+pub enum Reason {
+    /// Too few points to tell anything.
     TooLittleHistory,
+    /// What is there may be chance, leads away from the limit, or reaches it too far ahead.
     NoSignificantTrend,
+    /// There was a forecast, and the machine is well again.
     Recovered,
 }
 
 impl Reason {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The word for it in findings.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooLittleHistory => "too_little_history",
             Self::NoSignificantTrend => "no_significant_trend",

@@ -13,7 +13,7 @@ use statrs::distribution::{ContinuousCDF, Normal};
 use super::history::Point;
 
 /// Standard normal quantile of 90 %: slopes and residuals are given at 10 % and 90 %.
-const Z_90: f64 = 1.281_551_565_544_600_4;
+pub(crate) const Z_90: f64 = 1.281_551_565_544_600_4;
 /// Standard normal quantile of 97.5 %, for significant autocorrelations.
 const Z_975: f64 = 1.959_963_984_540_054;
 
