@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use telemetry::{
     Advisory, AssetId, CaseId, DeviceId, Evidence, FailureMode, Outcome, Prognosis, Severity,
-    Timestamp, WorkOrderId,
+    SignalName, Timestamp, WorkOrderId,
 };
 
 use crate::lifecycle::CaseEventKind;
@@ -56,6 +56,8 @@ pub struct Case {
     pub device: DeviceId,
     /// What seems to be failing, as the evidence had it at opening.
     pub failure_mode: FailureMode,
+    /// The signal whose sensor cannot be believed; none for a problem of the machine.
+    pub signal: Option<SignalName>,
     /// How urgent it is; while the case is open it only rises.
     pub severity: Severity,
     /// Where it stands.
@@ -98,8 +100,10 @@ impl Case {
     }
 
     /// Whether the service system has still to be told: open, serious enough, and no order yet.
+    /// A sensor is never serious, and nobody but the service system would ever see to it.
     pub fn wants_order(&self) -> bool {
-        self.status.is_open() && self.severity >= Severity::Warning && self.work_order.is_none()
+        let is_worth_one = self.severity >= Severity::Warning || self.signal.is_some();
+        self.status.is_open() && is_worth_one && self.work_order.is_none()
     }
 }
 
@@ -204,12 +208,12 @@ const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// probability below one in a million.
 const ID_DIGITS: usize = 12;
 
-/// The id of a case: `C-` and the first 60 bits of SHA-256 over asset, device, failure mode
-/// and the event time of the alarm, in Crockford's base 32.
+/// The id of a case: `C-` and the first 60 bits of SHA-256 over asset, device, failure mode,
+/// the event time of the alarm and, for a sensor, its signal, in Crockford's base 32.
 ///
 /// It is a function of what opened the case, so that a replay of the same findings finds the
 /// same case, and the service system recognises an advisory that is handed in twice. One
-/// device has one alarm at a time, hence the four together never occur twice.
+/// device has one alarm at a time, and a sensor one fault, hence they never occur twice together.
 ///
 /// # Panics
 /// Never: the text that is made here keeps the rule for ids.
@@ -218,6 +222,7 @@ pub fn case_id(
     device: &DeviceId,
     failure_mode: &FailureMode,
     opened_at: Timestamp,
+    signal: Option<&SignalName>,
 ) -> CaseId {
     let mut hash = Sha256::new();
     for part in [asset.as_str(), device.as_str(), failure_mode.as_str()] {
@@ -226,6 +231,9 @@ pub fn case_id(
         hash.update([0]);
     }
     hash.update(opened_at.as_micros().to_be_bytes());
+    if let Some(signal) = signal {
+        hash.update(signal.as_str().as_bytes());
+    }
     let digest = hash.finalize();
     let head = digest[..8]
         .iter()
@@ -244,11 +252,16 @@ mod tests {
     use super::*;
 
     fn id(asset: &str, device: &str, mode: &str, micros: i64) -> String {
+        of_signal(asset, device, mode, micros, None)
+    }
+
+    fn of_signal(asset: &str, device: &str, mode: &str, micros: i64, of: Option<&str>) -> String {
         case_id(
             &AssetId::new(asset).unwrap(),
             &DeviceId::new(device).unwrap(),
             &FailureMode::new(mode).unwrap(),
             Timestamp::from_micros(micros),
+            of.map(|signal| SignalName::new(signal).unwrap()).as_ref(),
         )
         .to_string()
     }
@@ -263,6 +276,8 @@ mod tests {
             id("pump-1", "dev-1", "imbalance", 1),
             id("pump-1", "dev-1", "cavitation", 2),
             id("pump-1dev", "-1", "cavitation", 1),
+            of_signal("pump-1", "dev-1", "cavitation", 1, Some("flow")),
+            of_signal("pump-1", "dev-1", "cavitation", 1, Some("speed")),
         ] {
             assert_ne!(base, other);
         }

@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 use telemetry::{
-    AssetId, CaseId, DeviceId, FailureMode, Finding, Outcome, Timestamp, WorkOrderClosed,
-    WorkOrderId,
+    AssetId, CaseId, DeviceId, FailureMode, Finding, Outcome, SensorReport, SignalName, Timestamp,
+    WorkOrderClosed, WorkOrderId,
 };
 
 use crate::{AlertingError, Case, CaseChange, CaseEvent, CaseEventKind, lifecycle};
 
-/// A device as it watches one asset. It may have watched another one before.
-pub type Watch = (AssetId, DeviceId);
+/// A device as it watches one asset (it may have watched another one before), or, with a signal,
+/// one of its sensors.
+pub type Watch = (AssetId, DeviceId, Option<SignalName>);
 
 /// How far the findings of a device have been applied: event time, then kind within a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,14 @@ impl Mark {
         rank: 0,
     };
 
+    /// The mark of a sensor report.
+    pub fn of_report(report: &SensorReport) -> Self {
+        Self {
+            at: report.at,
+            rank: 3,
+        }
+    }
+
     /// The mark of a finding.
     pub fn of(finding: &Finding) -> Self {
         Self {
@@ -48,7 +57,7 @@ impl Mark {
     }
 }
 
-/// The latest alarm of a device that a case covers.
+/// The latest alarm of a device, or the latest fault of a sensor, that a case covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Episode {
     /// When the alarm rose, in event time.
@@ -162,12 +171,20 @@ impl Desk {
         self.open.values()
     }
 
-    /// The one open case of an asset and failure mode. A fleet has few open cases, and this
-    /// is asked once an alarm, so a walk over them beats an index that has to be kept right.
-    pub(crate) fn open_case_of(&self, asset: &AssetId, mode: &FailureMode) -> Option<CaseId> {
-        self.open
-            .values()
-            .find(|held| held.case.asset == *asset && held.case.failure_mode == *mode)
+    /// The one open case of an asset and failure mode, and of a sensor by its signal. A fleet has
+    /// few open cases, and this is asked once an alarm, so a walk over them beats an index that
+    /// has to be kept right.
+    pub(crate) fn open_case_of(
+        &self,
+        asset: &AssetId,
+        mode: &FailureMode,
+        signal: Option<&SignalName>,
+    ) -> Option<CaseId> {
+        let is_it = |case: &Case| {
+            case.asset == *asset && case.failure_mode == *mode && case.signal.as_ref() == signal
+        };
+        let mut open = self.open.values();
+        open.find(|held| is_it(&held.case))
             .map(|held| held.case.id.clone())
     }
 

@@ -3,8 +3,8 @@
 use telemetry::{
     Assessment, AssetId, CaseId, Condition, ConditionState, Contribution, DeviceId, Evidence,
     FailureMode, Finding, ForecastDetail, HealthIndex, NoPrognosis, OperatingState, Outcome,
-    Prognosis, PrognosisFamily, PrognosisOutcome, SignalName, Statistics, Timestamp, ViewScore,
-    WorkOrderClosed, WorkOrderId,
+    Prognosis, PrognosisFamily, PrognosisOutcome, SensorFault, SensorReport, SensorState,
+    SensorVerdict, SignalName, Statistics, Timestamp, ViewScore, WorkOrderClosed, WorkOrderId,
 };
 
 /// Seconds into the plant's life.
@@ -52,6 +52,7 @@ pub(crate) fn evidence(mode: &str, score: f64) -> Evidence {
             normal_high: 2.6,
         }],
         suspects: Vec::new(),
+        peers: None,
     }
 }
 
@@ -117,6 +118,25 @@ impl Probe {
             needed: 400,
         };
         self.condition(state, 0, at, None)
+    }
+
+    /// A word about one sensor: value 9 where 5 was expected, twice the limit.
+    pub(crate) fn sensor(&self, signal: &str, state: SensorState, since: i64, at: i64) -> Finding {
+        Finding::Sensor(SensorReport {
+            asset: self.asset.clone(),
+            device: self.device.clone(),
+            at: t(at),
+            verdicts: vec![SensorVerdict {
+                signal: SignalName::new(signal).unwrap(),
+                state,
+                since: t(since),
+                fault: Some(SensorFault::Step),
+                confidence: 0.75,
+                value: Some(9.0),
+                expected: Some(5.0),
+                detail: std::collections::BTreeMap::new(),
+            }],
+        })
     }
 
     pub(crate) fn health(&self, at: i64, index: f64) -> Finding {

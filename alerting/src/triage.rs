@@ -5,6 +5,8 @@
 //! * While the case is open its severity only rises; score, peak and prognosis follow the
 //!   device that opened it, at a bounded rate; the end and the return of the alarm are logged.
 //!   The evidence never changes.
+//! * A sensor that is faulty opens a case of its own, of the lowest severity, one per asset and
+//!   signal; when it is good again, or its device learns anew, the case is told so as others are.
 //! * Everything else about a device without an alarm is passed over without a write.
 //!
 //! # Why a replay changes nothing
@@ -22,6 +24,7 @@
 //! alone; severity only rises. What people and orders do in between only closes cases, and an
 //! alarm that belongs to a closed case stays passed over.
 
+mod sensors;
 #[cfg(test)]
 mod tests;
 
@@ -57,12 +60,17 @@ impl Desk {
     pub fn observe(&mut self, findings: &[Finding]) -> Batch {
         let mut batch = Batch::default();
         for finding in findings {
-            let watch = (finding.asset().clone(), finding.device().clone());
-            let mark = self
-                .episodes
-                .get(&watch)
-                .map_or(Mark::START, |episode| episode.mark);
-            if Mark::of(finding) <= mark {
+            if let Finding::Sensor(report) = finding {
+                self.on_sensors(report, &mut batch);
+                continue;
+            }
+            if let Finding::Condition(condition) = finding
+                && matches!(condition.state, ConditionState::Learning { .. })
+            {
+                self.sensors_forgotten(condition, &mut batch);
+            }
+            let watch = (finding.asset().clone(), finding.device().clone(), None);
+            if self.is_applied(&watch, finding) {
                 continue;
             }
             match finding {
@@ -71,7 +79,6 @@ impl Desk {
                     self.on_assessment(&watch, assessment, &mut batch);
                 }
                 Finding::Prognosis(outcome) => self.on_prognosis(&watch, outcome, &mut batch),
-                // A sensor that cannot be believed says nothing about the machine.
                 Finding::Sensor(_) => {}
             }
         }
@@ -79,25 +86,27 @@ impl Desk {
         batch
     }
 
+    fn is_applied(&self, watch: &Watch, finding: &Finding) -> bool {
+        let episode = self.episodes.get(watch);
+        Mark::of(finding) <= episode.map_or(Mark::START, |episode| episode.mark)
+    }
+
     /// The whole call is committed in one piece, so a device that changed has had all its
     /// findings of this call applied, whichever of them made the change.
     fn move_marks(&mut self, findings: &[Finding], batch: &mut Batch) {
-        if batch.is_empty() {
-            return;
-        }
-        for finding in findings {
-            let watch = (finding.asset().clone(), finding.device().clone());
-            if let Some(episode) = self.episodes.get_mut(&watch)
-                && batch.watches.contains(&watch)
-            {
-                episode.mark = episode.mark.max(Mark::of(finding));
-            }
+        for watch in &batch.watches {
+            let Some(episode) = self.episodes.get_mut(watch) else {
+                continue;
+            };
+            let own = |one: &&Finding| (one.asset(), one.device()) == (&watch.0, &watch.1);
+            let newest = findings.iter().filter(own).map(Mark::of).max();
+            episode.mark = episode.mark.max(newest.unwrap_or(Mark::START));
         }
     }
 
     fn on_condition(&mut self, watch: &Watch, condition: &Condition, batch: &mut Batch) {
         if condition.state != ConditionState::Alarm {
-            self.alarm_ended(watch, condition, batch);
+            self.condition_ended(watch, condition, batch);
             return;
         }
         let Some(evidence) = &condition.evidence else {
@@ -110,44 +119,47 @@ impl Desk {
             Some(episode) if condition.since < episode.since => {}
             Some(episode) if condition.since == episode.since => {
                 if !episode.active && self.open.contains_key(&episode.case) {
-                    self.join(watch, &episode.case, condition, batch);
+                    self.join(watch, &episode.case, condition.since, batch);
                 }
                 self.refresh_score(watch, condition.at, evidence.statistics.score, batch);
             }
             _ => {
                 // A new alarm without a word about the end of the one before.
-                self.alarm_ended(watch, condition, batch);
-                match self.open_case_of(&condition.asset, &evidence.failure_mode) {
-                    Some(case) => self.join(watch, &case, condition, batch),
-                    None => self.open_case(watch, condition, evidence, batch),
+                self.condition_ended(watch, condition, batch);
+                match self.open_case_of(&condition.asset, &evidence.failure_mode, None) {
+                    Some(case) => self.join(watch, &case, condition.since, batch),
+                    None => {
+                        let times = (condition.since, condition.at);
+                        self.open_case(watch, times, Severity::Warning, evidence, batch);
+                    }
                 }
             }
         }
     }
 
+    /// Opens the case of an alarm, with the times it rose and was told.
     fn open_case(
         &mut self,
         watch: &Watch,
-        condition: &Condition,
+        (since, at): (Timestamp, Timestamp),
+        severity: Severity,
         evidence: &Evidence,
         batch: &mut Batch,
     ) {
         let evidence = storable_evidence(evidence);
         let score = evidence.statistics.score;
+        let (asset, device, signal) = watch.clone();
+        let mode = evidence.failure_mode.clone();
         let case = Case {
-            id: case_id(
-                &condition.asset,
-                &condition.device,
-                &evidence.failure_mode,
-                condition.since,
-            ),
-            asset: condition.asset.clone(),
-            device: condition.device.clone(),
-            failure_mode: evidence.failure_mode.clone(),
-            severity: Severity::Warning,
+            id: case_id(&asset, &device, &mode, since, signal.as_ref()),
+            asset,
+            device,
+            failure_mode: mode,
+            signal,
+            severity,
             status: CaseStatus::Open,
-            opened_at: condition.since,
-            updated_at: condition.since,
+            opened_at: since,
+            updated_at: since,
             cleared_at: None,
             closed_at: None,
             score,
@@ -157,15 +169,15 @@ impl Desk {
             work_order: None,
             outcome: None,
         };
-        let entry = Entry::of(CaseEventKind::Opened, condition.since).with(json!({
+        let entry = Entry::of(CaseEventKind::Opened, since).with(json!({
             "severity": case.severity,
             "score": score,
-            "detected_at": condition.at,
+            "detected_at": at,
         }));
-        self.set_episode(watch, condition.since, &case.id, batch);
+        self.set_episode(watch, since, &case.id, batch);
         let held = Held {
             case,
-            scored_at: condition.at,
+            scored_at: at,
             forecast_at: Timestamp::MIN,
             deferred: false,
         };
@@ -173,14 +185,14 @@ impl Desk {
     }
 
     /// The alarm of a device belongs to an open case from now on.
-    fn join(&mut self, watch: &Watch, case: &CaseId, condition: &Condition, batch: &mut Batch) {
-        self.set_episode(watch, condition.since, case, batch);
+    fn join(&mut self, watch: &Watch, case: &CaseId, since: Timestamp, batch: &mut Batch) {
+        self.set_episode(watch, since, case, batch);
         let cleared = self
             .get(case)
             .is_some_and(|held| held.case.cleared_at.is_some());
         if cleared {
-            let entry = Entry::of(CaseEventKind::Returned, condition.since)
-                .with(json!({ "device": condition.device }));
+            let entry =
+                Entry::of(CaseEventKind::Returned, since).with(json!({ "device": watch.1 }));
             self.happen(case, entry, batch, |held| held.case.cleared_at = None);
         }
     }
@@ -200,8 +212,23 @@ impl Desk {
         batch.watches.insert(watch.clone());
     }
 
-    /// The device is in no alarm, or in another one. Of no interest once the case is closed.
-    fn alarm_ended(&mut self, watch: &Watch, condition: &Condition, batch: &mut Batch) {
+    /// The device is in no alarm, or in another one.
+    fn condition_ended(&mut self, watch: &Watch, condition: &Condition, batch: &mut Batch) {
+        let at = condition.since.min(condition.at);
+        let score = condition.evidence.as_ref();
+        let score = score.map(|evidence| (evidence.statistics.score, condition.at));
+        self.alarm_ended(watch, at, score, batch);
+    }
+
+    /// An alarm has ended, with the score and the time it was told. Of no interest once the
+    /// case is closed.
+    fn alarm_ended(
+        &mut self,
+        watch: &Watch,
+        at: Timestamp,
+        score: Option<(f64, Timestamp)>,
+        batch: &mut Batch,
+    ) {
         let Some(episode) = self.episodes.get_mut(watch) else {
             return;
         };
@@ -214,19 +241,14 @@ impl Desk {
         if self.has_active_alarm(&case) {
             return;
         }
-        let at = condition.since.min(condition.at);
-        let score = condition
-            .evidence
-            .as_ref()
-            .map(|evidence| storable(evidence.statistics.score));
         let entry = Entry::of(CaseEventKind::Cleared, at);
         self.happen(&case, entry, batch, |held| {
             held.case.cleared_at = Some(at);
-            if let Some(score) = score
-                && held.case.device == condition.device
+            if let Some((score, told_at)) = score
+                && held.case.device == watch.1
             {
-                held.case.score = score;
-                held.scored_at = condition.at;
+                held.case.score = storable(score);
+                held.scored_at = told_at;
             }
         });
     }

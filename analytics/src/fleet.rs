@@ -13,8 +13,9 @@ use telemetry::{
 
 use crate::{
     AnalyticsError, AssetView, Config, FleetStats,
-    monitor::{Monitor, State},
+    monitor::{Known, Monitor, State},
     names::Names,
+    peers::{Groups, Others},
     snapshot,
     stage::Stage,
     vibration::Analyser,
@@ -42,6 +43,8 @@ pub struct Fleet {
     monitors: Vec<Monitor>,
     by_device: FxHashMap<DeviceId, u32>,
     by_asset: BTreeMap<AssetId, BTreeSet<(DeviceId, u32)>>,
+    /// Whose machines are compared with each other.
+    groups: Groups,
     names: Names,
     /// Per device and per signal of the record at hand; kept to spare the allocation.
     routes: Vec<u32>,
@@ -94,6 +97,7 @@ impl Fleet {
             monitors: Vec::new(),
             by_device: FxHashMap::default(),
             by_asset: BTreeMap::new(),
+            groups: Groups::new(),
             names: Names::default(),
             routes: Vec::new(),
             numbers: Vec::new(),
@@ -142,10 +146,21 @@ impl Fleet {
             if route == UNWATCHED {
                 continue;
             }
-            let monitor = &mut self.monitors[route as usize];
+            let (before, rest) = self.monitors.split_at_mut(route as usize);
+            let Some((monitor, after)) = rest.split_first_mut() else {
+                continue;
+            };
+            let known = Known {
+                config: self.configs.of(monitor),
+                others: Others {
+                    before,
+                    after,
+                    by_asset: &self.by_asset,
+                    groups: &self.groups,
+                },
+            };
             let names = (&self.names, &self.numbers[..]);
-            let config = self.configs.of(monitor);
-            monitor.push(config, names, row, findings);
+            monitor.push(known, names, row, findings);
         }
     }
 
@@ -204,7 +219,7 @@ impl Fleet {
                 self.monitors[route as usize] = monitor;
                 self.list(asset, device.clone(), route);
             }
-            self.monitors[route as usize].set_model(assignment.model);
+            self.set_model(route, assignment.model);
             return route;
         }
         if self.monitors.len() >= self.configs.readings.max_devices {
@@ -217,8 +232,21 @@ impl Fleet {
             self.configs.for_device(device),
         );
         let route = self.admit(monitor);
-        self.monitors[route as usize].set_model(assignment.model);
+        self.set_model(route, assignment.model);
         route
+    }
+
+    /// Uses a model from now on, and compares the machine with those of that model if it wants.
+    fn set_model(&mut self, route: u32, model: Option<Arc<AssetModel>>) {
+        let monitor = &mut self.monitors[route as usize];
+        if !monitor.set_model(model) || monitor.wanted_group() == monitor.state.group.as_ref() {
+            return;
+        }
+        let group = monitor.wanted_group().cloned();
+        leave(&mut self.groups, &monitor.state);
+        monitor.state.group = group;
+        monitor.dirty = true;
+        join(&mut self.groups, &monitor.state);
     }
 
     fn admit(&mut self, monitor: Monitor) -> u32 {
@@ -235,10 +263,12 @@ impl Fleet {
             .entry(asset)
             .or_default()
             .insert((device, route));
+        join(&mut self.groups, &self.monitors[route as usize].state);
     }
 
     fn unlist(&mut self, route: u32) {
         let state = &self.monitors[route as usize].state;
+        leave(&mut self.groups, state);
         if let Some(devices) = self.by_asset.get_mut(&state.asset) {
             devices.remove(&(state.device.clone(), route));
             if devices.is_empty() {
@@ -333,7 +363,7 @@ impl Fleet {
     /// stays: it is learned from the machine, not from its model.
     pub fn reset_model(&mut self, asset: &AssetId, model: Option<&Arc<AssetModel>>) {
         for route in self.routes_of(asset) {
-            self.monitors[route as usize].set_model(model.cloned());
+            self.set_model(route, model.cloned());
         }
     }
 
@@ -354,5 +384,26 @@ impl Fleet {
             stats.thin_samples += state.thin;
         }
         stats
+    }
+}
+
+/// Counts a device among those of its model.
+fn join(groups: &mut Groups, state: &State) {
+    if let Some(group) = &state.group {
+        let assets = groups.entry(group.clone()).or_default();
+        *assets.entry(state.asset.clone()).or_default() += 1;
+    }
+}
+
+/// Counts it no longer.
+fn leave(groups: &mut Groups, state: &State) {
+    let Some(assets) = state.group.as_ref().and_then(|group| groups.get_mut(group)) else {
+        return;
+    };
+    if let Some(devices) = assets.get_mut(&state.asset) {
+        *devices -= 1;
+        if *devices == 0 {
+            assets.remove(&state.asset);
+        }
     }
 }

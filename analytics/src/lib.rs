@@ -26,6 +26,7 @@
 //! | a clock jumps ahead | believed after three rows; set back: after 1,000 |
 //! | [`WorkOrderClosed`](telemetry::Event::WorkOrderClosed) that changed the machine | all devices of the asset learn anew |
 //! | [`NormalAccepted`](telemetry::Event::NormalAccepted) | the same |
+//! | the model wants `fleet` | compared with what its peers told of the spans before; see the module `peers` |
 //! | nothing moves | a word an hour; see the module `news` |
 //!
 //! Findings lag event time by the lateness bound: a row is scored once a row of the same
@@ -42,6 +43,7 @@ pub mod manipulation;
 mod monitor;
 mod names;
 mod news;
+mod peers;
 pub mod prognosis;
 mod regimes;
 mod report;

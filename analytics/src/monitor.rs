@@ -8,18 +8,22 @@
 //! Everything that decides a later finding is in [`State`] and is saved with it. What can be
 //! had again from outside (name numbers, the asset model) is beside it.
 
-use std::sync::Arc;
+use std::{hash::Hasher, sync::Arc};
 
+use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetId, AssetModel, DeviceId, FailureMode, Finding, Outcome, Row, SignalName};
+use telemetry::{
+    AssetId, AssetModel, AssetModelId, DeviceId, FailureMode, Finding, Outcome, Row, SignalName,
+    View,
+};
 
 use crate::{
     Config,
     budget::Budget,
     config::MAX_SIGNALS,
     detection::{
-        alarm::State as AlarmState, bounds::Bounds, detector::LARGEST, learned::Learned,
-        metric::Metric, usual::UsualFeatures,
+        alarm::State as AlarmState, among::Among, bounds::Bounds, detector::LARGEST,
+        learned::Learned, metric::Metric, sensor::clock::ClockWatch, usual::UsualFeatures,
     },
     knowledge::Knowledge,
     manipulation::{
@@ -30,7 +34,9 @@ use crate::{
     },
     names::Names,
     news::{self, Said},
+    peers::{Company, Others},
     stage::{self, Change, Look, Stage, Watching},
+    waves,
 };
 
 /// What is saved of a monitor.
@@ -45,6 +51,8 @@ pub(crate) struct State {
     /// What each signal's values say, by slot.
     pub(crate) features: Vec<SignalFeatures>,
     pub(crate) operating: Operating,
+    /// The clock of the device.
+    pub(crate) clock: ClockWatch,
     pub(crate) budget: Budget,
     /// Fixed limits: they are watched in both stages.
     pub(crate) bounds: Bounds,
@@ -52,6 +60,10 @@ pub(crate) struct State {
     pub(crate) usual: UsualFeatures,
     /// What fails by a fixed limit that is crossed while a normal is learned.
     pub(crate) early_mode: Option<(FailureMode, f64)>,
+    /// The model whose machines it is compared with; none when the model asks for none.
+    pub(crate) group: Option<AssetModelId>,
+    /// What a person has accepted of this machine against its peers, by slot.
+    accepted: Vec<f64>,
     pub(crate) stage: Stage,
     /// The time of the last sample.
     pub(crate) at: i64,
@@ -59,6 +71,13 @@ pub(crate) struct State {
     pub(crate) said: Option<Said>,
     pub(crate) samples: u64,
     pub(crate) thin: u64,
+}
+
+/// What a row meets beside the state of its device.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) others: Others<'a>,
 }
 
 /// The monitor of one device.
@@ -83,10 +102,13 @@ impl Monitor {
                 framer: Framer::new(),
                 features: Vec::new(),
                 operating: Operating::new(&[], None),
+                clock: ClockWatch::default(),
                 budget: Budget::new(),
                 bounds: Bounds::default(),
                 usual: UsualFeatures::default(),
                 early_mode: None,
+                group: None,
+                accepted: Vec::new(),
                 stage: Stage::Learning(Learned::new(config.learning_rows, 0)),
                 at: 0,
                 said: None,
@@ -112,17 +134,29 @@ impl Monitor {
 
     /// Uses a model from now on. What was learned stays: it comes from the machine, not from
     /// its model, and so do the views that were fitted; they change with the next learning.
-    pub(crate) fn set_model(&mut self, model: Option<Arc<AssetModel>>) {
-        if !self.knowledge.is_of(model.as_ref()) {
+    /// True when it is another one than before.
+    pub(crate) fn set_model(&mut self, model: Option<Arc<AssetModel>>) -> bool {
+        let is_other = !self.knowledge.is_of(model.as_ref());
+        if is_other {
             self.knowledge = Knowledge::new(model, &self.state.signals);
             self.state.bind(&self.knowledge);
         }
+        is_other
+    }
+
+    /// The model whose machines this one is to be compared with. Snapshots of vibration are not.
+    pub(crate) fn wanted_group(&self) -> Option<&AssetModelId> {
+        let model = self.knowledge.model()?;
+        let is_wanted = model.detection.views.contains(&View::Fleet)
+            && !waves::is_watched_as(&self.state.device);
+        is_wanted.then_some(&model.id)
     }
 
     /// A person has looked at the machine, or accepted what it does (no outcome). Unless that
     /// changed nothing, what is normal is forgotten and learned anew from the rows that follow.
     pub(crate) fn judged(&mut self, config: &Config, outcome: Option<Outcome>) {
         self.state.budget.judged(config, outcome);
+        self.state.settle_with_peers(outcome);
         self.dirty = true;
         if outcome.is_none_or(Outcome::starts_new_baseline) {
             self.relearn(config);
@@ -137,17 +171,26 @@ impl Monitor {
     /// Takes a row of the device. `numbers` translates the batch's signals.
     pub(crate) fn push(
         &mut self,
-        config: &Config,
+        known: Known<'_>,
         (names, numbers): (&Names, &[u32]),
         row: Row<'_>,
         findings: &mut Vec<Finding>,
     ) {
+        let config = known.config;
         self.dirty = true;
         let lateness = i64::try_from(config.lateness.as_micros()).unwrap_or(i64::MAX);
         if matches!(self.state.stage, Stage::Learning(_)) {
             self.learn_names(names, numbers, row.signals);
         }
         let at = row.measured_at.as_micros();
+        let received_at = row.received_at.as_micros();
+        if self.state.clock.row(at, received_at, || print_of(row)) {
+            if self.state.samples == 0 {
+                self.state.at = at;
+            }
+            findings.extend(self.state.sensors(false).map(Finding::Sensor));
+            self.state.clock.is_new = false;
+        }
         let interval = self.state.framer.interval();
         let place = match self.state.reorder.arrive(at, lateness, interval) {
             Arrival::Late => return,
@@ -164,7 +207,7 @@ impl Monitor {
             }
         }
         while let Some((at, row)) = self.state.reorder.pop(lateness) {
-            self.state.row(config, &self.knowledge, at, row, findings);
+            self.state.row((known, &self.knowledge), at, row, findings);
             self.state.reorder.release(row);
         }
     }
@@ -213,12 +256,20 @@ impl Monitor {
     }
 }
 
+/// A number by which two rows of one time are told apart.
+fn print_of(row: Row<'_>) -> u64 {
+    let mut print = FxHasher::default();
+    for value in row.values {
+        print.write_u64(value.to_bits());
+    }
+    print.finish()
+}
+
 impl State {
     /// A row in event time order.
     fn row(
         &mut self,
-        config: &Config,
-        knowledge: &Knowledge,
+        known: (Known<'_>, &Knowledge),
         at: i64,
         row: u32,
         findings: &mut Vec<Finding>,
@@ -228,24 +279,24 @@ impl State {
             self.framer.close_before(at, values)
         };
         if let Some(sample) = before {
-            self.sample(config, knowledge, sample, findings);
+            self.sample(known, sample, findings);
         }
         let after = {
             let values = self.reorder.values(row);
             self.framer.add(at, values)
         };
         if let Some(sample) = after {
-            self.sample(config, knowledge, sample, findings);
+            self.sample(known, sample, findings);
         }
     }
 
     fn sample(
         &mut self,
-        config: &Config,
-        knowledge: &Knowledge,
+        (known, knowledge): (Known<'_>, &Knowledge),
         sample: Sample,
         findings: &mut Vec<Finding>,
     ) {
+        let config = known.config;
         let Sample { at, live, fresh } = sample;
         self.follow(fresh);
         let framer = &self.framer;
@@ -273,7 +324,13 @@ impl State {
         match &mut self.stage {
             Stage::Learning(_) => self.learn((config, knowledge), sample, findings),
             Stage::Watching(watching) => {
-                let known = (config, knowledge);
+                let company = self.group.as_ref().map(|group| Company {
+                    others: known.others,
+                    asset: &self.asset,
+                    group,
+                    signals: &self.signals,
+                });
+                let known = (config, knowledge, company);
                 let value = |slot: usize| framer.value(slot);
                 let beside = (&mut self.budget, &mut self.bounds, &self.usual);
                 let change = watching.sample(known, beside, look, value);
@@ -357,6 +414,31 @@ impl State {
         self.said = None;
     }
 
+    /// A person has looked at the machine: what it differs by from its peers is its own when
+    /// nothing was wrong, and nothing is when something was mended.
+    fn settle_with_peers(&mut self, outcome: Option<Outcome>) {
+        match outcome {
+            Some(Outcome::Duplicate | Outcome::Deferred) => {}
+            Some(Outcome::Confirmed | Outcome::OtherFaultFound | Outcome::SensorFault) => {
+                self.accepted.clear();
+            }
+            Some(Outcome::NoFaultFound) | None => {
+                let Stage::Watching(watching) = &self.stage else {
+                    return;
+                };
+                self.accepted.resize(self.signals.len(), 0.0);
+                for (slot, away) in watching
+                    .views
+                    .among()
+                    .into_iter()
+                    .flat_map(Among::differences)
+                {
+                    self.accepted[slot] = away;
+                }
+            }
+        }
+    }
+
     /// Shows the new values of a sample to the features, each at its own time.
     fn follow(&mut self, mut fresh: u64) {
         while fresh != 0 {
@@ -377,7 +459,7 @@ impl State {
         self.operating.settle(learned);
         let machine = (&self.operating, knowledge);
         let standing = (self.bounds.raised(), self.early_mode.clone());
-        match Watching::start(learned, &self.signals, machine, standing) {
+        match Watching::start(learned, &self.signals, machine, standing, &self.accepted) {
             Some(watching) => {
                 self.early_mode = None;
                 self.stage = Stage::Watching(Box::new(watching));
@@ -461,6 +543,7 @@ impl State {
             && self.budget.is_consistent()
             && self.bounds.is_consistent(slots)
             && self.usual.is_consistent(slots)
+            && self.accepted.len() <= slots
             && stage
     }
 }

@@ -98,7 +98,7 @@ impl Regimes {
         let Some((common, here)) = self.pair(regime, part.slot) else {
             return part;
         };
-        let ratio = here.spread / common.spread;
+        let ratio = self.ratio(regime, part.slot);
         let back = |x: f64| here.centre + (x - common.centre) * ratio;
         Part {
             value: back(part.value),
@@ -106,6 +106,12 @@ impl Regimes {
             spread: part.spread * ratio,
             ..part
         }
+    }
+
+    /// The spread of a signal in a regime against its spread in the common one.
+    pub(crate) fn ratio(&self, regime: u8, slot: usize) -> f64 {
+        self.pair(regime, slot)
+            .map_or(1.0, |(common, here)| here.spread / common.spread)
     }
 
     fn pair(&self, regime: u8, slot: usize) -> Option<(Usual, Usual)> {

@@ -1,18 +1,20 @@
 //! From state to words: findings and views are made here, and only when somebody gets them.
 
 use telemetry::{
-    Assessment, Condition, ConditionState, Contribution, Evidence, FailureMode, ForecastDetail,
-    HealthIndex, NoPrognosis, Prognosis, PrognosisFamily, PrognosisOutcome, SensorReport,
-    SensorState, SensorVerdict, Statistics, Timestamp,
+    Assessment, CLOCK_SIGNAL, Condition, ConditionState, Contribution, Evidence, FailureMode,
+    ForecastDetail, HealthIndex, NoPrognosis, Prognosis, PrognosisFamily, PrognosisOutcome,
+    SensorFault, SensorReport, SensorState, SensorVerdict, SignalName, Statistics, Timestamp,
 };
 
 use crate::{
     Config, DeviceView, FalseAlarms, NormalRange, SignalView,
     detection::{
         alarm::{ON, State as AlarmState},
+        among::Among,
         bounds::{self, Raised},
         detector::Part,
         learned::{Learned, SMOOTHING},
+        sensor::Verdict,
     },
     knowledge::Knowledge,
     monitor::State,
@@ -102,6 +104,7 @@ impl State {
             failure_mode_fit: round(fit, SCORE_DECIMALS),
             contributions: Vec::new(),
             suspects: Vec::new(),
+            peers: None,
         }
     }
 
@@ -153,6 +156,7 @@ impl State {
                 .filter(|(slot, _)| suspects >> slot & 1 == 1)
                 .map(|(_, name)| name.clone())
                 .collect(),
+            peers: watching.views.among().map(Among::peers),
         }
     }
 
@@ -211,39 +215,46 @@ impl State {
     /// What there is to say about the sensors: those that are not good, and with `is_news`
     /// those that have just changed; none when all are good as they were.
     pub(crate) fn sensors(&self, is_news: bool) -> Option<SensorReport> {
-        let Stage::Watching(watching) = &self.stage else {
-            return None;
-        };
-        let changed = if is_news {
-            watching.sensors.changed()
-        } else {
-            0
-        };
         let mut verdicts: Vec<SensorVerdict> = Vec::new();
-        for (slot, signal) in self.signals.iter().enumerate() {
-            let Some(verdict) = watching.sensors.verdict(slot) else {
-                continue;
+        if let Stage::Watching(watching) = &self.stage {
+            let changed = if is_news {
+                watching.sensors.changed()
+            } else {
+                0
             };
-            if verdict.state == SensorState::Good && changed >> slot & 1 == 0 {
-                continue;
-            }
-            let number = |value: f64| value.is_finite().then_some(value);
-            verdicts.push(SensorVerdict {
-                signal: signal.clone(),
-                state: verdict.state,
-                since: time(verdict.since),
-                fault: verdict.fault,
-                confidence: round(verdict.confidence, SCORE_DECIMALS),
-                value: number(verdict.value),
-                expected: number(verdict.expected),
-                detail: std::collections::BTreeMap::new(),
-            });
+            let signals = self.signals.iter().enumerate();
+            verdicts.extend(signals.filter_map(|(slot, signal)| {
+                let verdict = watching.sensors.verdict(slot)?;
+                let is_told = verdict.state != SensorState::Good || changed >> slot & 1 == 1;
+                is_told.then(|| told_sensor(signal, verdict))
+            }));
         }
+        verdicts.extend(self.clock_verdict());
         (!verdicts.is_empty()).then(|| SensorReport {
             asset: self.asset.clone(),
             device: self.device.clone(),
             at: time(self.at),
             verdicts,
+        })
+    }
+
+    /// What there is to say about the clock of the device.
+    fn clock_verdict(&self) -> Option<SensorVerdict> {
+        let clock = &self.clock;
+        if clock.state() == SensorState::Good && !clock.is_new {
+            return None;
+        }
+        let detail = clock.told().into_iter();
+        let detail = detail.map(|(name, s)| (name.to_owned(), round(s, SCORE_DECIMALS)));
+        Some(SensorVerdict {
+            signal: SignalName::new(CLOCK_SIGNAL).ok()?,
+            state: clock.state(),
+            since: time(clock.since()),
+            fault: Some(SensorFault::Clock),
+            confidence: round(clock.confidence(), SCORE_DECIMALS),
+            value: clock.lead_s().map(|s| round(s, SCORE_DECIMALS)),
+            expected: clock.lead_s().map(|_| 0.0),
+            detail: detail.collect(),
         })
     }
 
@@ -295,6 +306,10 @@ impl State {
             last: self.framer.last(slot).map(|(at, value)| (time(at), value)),
             normal: normal(slot),
             features: self.features[slot].values(),
+            is_counter: match &self.stage {
+                Stage::Learning(_) => false,
+                Stage::Watching(watching) => watching.counters >> slot & 1 == 1,
+            },
         };
         Some(DeviceView {
             device: self.device.clone(),
@@ -310,6 +325,20 @@ impl State {
             last_measured_at: time(newest),
             signals: self.signals.iter().enumerate().map(signal).collect(),
         })
+    }
+}
+
+fn told_sensor(signal: &SignalName, verdict: &Verdict) -> SensorVerdict {
+    let number = |value: f64| value.is_finite().then_some(value);
+    SensorVerdict {
+        signal: signal.clone(),
+        state: verdict.state,
+        since: time(verdict.since),
+        fault: verdict.fault,
+        confidence: round(verdict.confidence, SCORE_DECIMALS),
+        value: number(verdict.value),
+        expected: number(verdict.expected),
+        detail: std::collections::BTreeMap::new(),
     }
 }
 

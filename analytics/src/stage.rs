@@ -10,6 +10,7 @@ use crate::{
     budget::Budget,
     detection::{
         alarm::{Alarm, State as AlarmState},
+        among::Usual,
         bounds::{Bounds, Raised},
         detector::Part,
         learned::Learned,
@@ -21,6 +22,7 @@ use crate::{
     health,
     knowledge::Knowledge,
     manipulation::{features::SignalFeatures, operating::Operating},
+    peers::{self, Company, Told},
     prognosis::Prognoser,
     regimes::Regimes,
     views::Views,
@@ -61,6 +63,12 @@ pub(crate) struct Watching {
     /// The failure mode of the standing alarm: decided when it rose, kept until it ends, so
     /// that a case does not change its name.
     pub(crate) mode: Option<(FailureMode, f64)>,
+    /// The slots that only count up, one bit each: nothing is said of their values.
+    pub(crate) counters: u64,
+    /// What it tells its peers; none where nobody is compared.
+    pub(crate) told: Option<Told>,
+    /// The span and the regime that the peers were last asked about.
+    asked: Option<(i64, peers::Regime)>,
 }
 
 /// One sample on its way through the chain.
@@ -94,11 +102,19 @@ impl Watching {
         names: &[SignalName],
         (operating, knowledge): (&Operating, &Knowledge),
         (limits, mode): (Raised, Option<(FailureMode, f64)>),
+        accepted: &[f64],
     ) -> Option<Self> {
+        let model = knowledge.model();
+        let is_counter = |slot: &usize| {
+            let spec = model.and_then(|model| model.signal(&names[*slot]));
+            spec.is_some_and(|spec| spec.counter) || learned.is_counter(*slot)
+        };
+        let counters = (0..names.len()).filter(is_counter);
+        let counters = counters.fold(0, |bits, slot| bits | 1 << slot);
         let mut order: Vec<usize> = (0..names.len()).collect();
+        order.retain(|slot| counters >> slot & 1 == 0);
         // By name: the order in which signals happened to arrive must not change a rounding.
         order.sort_by(|a, b| names[*a].cmp(&names[*b]));
-        let model = knowledge.model();
         let (from, to) = learned.span();
         let wanted = if names.iter().all(waves::is_feature) {
             waves::VIEWS
@@ -107,11 +123,19 @@ impl Watching {
         };
         let label = |value: &dyn Fn(usize) -> f64| operating.regime_of(value);
         let (regimes, carried) = Regimes::fit(learned, operating.regimes(), label);
+        let mut views = Views::fit(&carried, &order, wanted)?;
+        views.accept(|slot| accepted.get(slot).copied().unwrap_or(0.0));
+        let count = u8::try_from(operating.regimes()).unwrap_or(u8::MAX);
+        let told = views.among().is_some();
         Some(Self {
-            views: Views::fit(&carried, &order, wanted)?,
+            told: told
+                .then(|| Told::new(&carried, count, |regime, slot| regimes.ratio(regime, slot))),
+            asked: None,
+            views,
             metric: Metric::fit(&carried, &order),
             learned: (learned.rows(), from, to),
-            sensors: SensorWatch::fit(learned, names, model),
+            sensors: SensorWatch::fit(learned, names, model, counters),
+            counters,
             regimes,
             judged: OperatingState::Unknown,
             score: 0.0,
@@ -128,7 +152,7 @@ impl Watching {
     /// Takes a sample: the sensors first, then the machine as far as they can be believed.
     pub(crate) fn sample(
         &mut self,
-        known: (&Config, &Knowledge),
+        known: (&Config, &Knowledge, Option<Company<'_>>),
         (budget, bounds, usual): (&mut Budget, &mut Bounds, &UsualFeatures),
         look: Look<'_>,
         value: impl Fn(usize) -> f64,
@@ -145,6 +169,12 @@ impl Watching {
         // Without a baseline there is nothing to compare with; the views' state stands.
         let score = if operating.has_baseline() {
             let regime = regime_of(operating);
+            self.listen(at, regime, known.2);
+            if let Some(told) = &mut self.told {
+                told.take(at, regime, |slot| {
+                    at_slot(look.fresh & !suspects, slot, &value)
+                });
+            }
             let believed = look.live & !suspects;
             let carried = |slot: usize| self.regimes.carry(regime, slot, value(slot));
             let believed = |slot: usize| at_slot(believed, slot, carried);
@@ -169,6 +199,35 @@ impl Watching {
             self.prognoser.observe(at, health, known.0.health_limit);
         }
         change
+    }
+
+    /// Hears what the peers say, once a span and regime.
+    fn listen(&mut self, at: i64, regime: u8, company: Option<Company<'_>>) {
+        let Some(told) = &self.told else {
+            return;
+        };
+        let Some(company) = company else {
+            // The model wants no comparison any more.
+            if self.asked.take().is_some() {
+                self.views.hear(0, |_| None);
+            }
+            return;
+        };
+        let question = (peers::span_of(at), told.regime(regime));
+        if self.asked.replace(question) == Some(question) {
+            return;
+        }
+        let (peers, usual) = company.say(question.0, question.1);
+        let regimes = &self.regimes;
+        self.views.hear(peers, |slot| {
+            let usual = usual.get(slot).copied().flatten()?;
+            let ratio = regimes.ratio(regime, slot);
+            Some(Usual {
+                centre: regimes.carry(regime, slot, usual.centre),
+                spread: usual.spread / ratio,
+                reach: usual.reach / ratio,
+            })
+        });
     }
 
     /// From the score of the views to their state.
@@ -245,6 +304,10 @@ impl Watching {
         self.limits = Raised::nothing(newest);
         self.mode = None;
         self.sensors.forgive();
+        self.asked = None;
+        if let Some(told) = &mut self.told {
+            told.restart_time();
+        }
     }
 
     /// What each signal adds to the score, in the values of the regime it was judged in.
@@ -277,6 +340,10 @@ impl Watching {
             && self.metric.is_consistent(slots)
             && self.sensors.is_consistent(slots)
             && self.regimes.is_consistent(slots)
+            && self
+                .told
+                .as_ref()
+                .is_none_or(|told| told.is_consistent(slots))
             && self.z.len() == slots
             && self.sum.len() == slots
     }

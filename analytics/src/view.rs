@@ -57,6 +57,9 @@ pub struct SignalView {
     pub last: Option<(Timestamp, f64)>,
     /// Its normal range; none while learning and for a signal outside the baseline.
     pub normal: Option<NormalRange>,
+    /// Whether it only counts up, such as operating hours, and says nothing of the machine; not
+    /// known while learning.
+    pub is_counter: bool,
     /// The features of it that can be said now.
     pub features: Vec<(Feature, f64)>,
 }

@@ -10,6 +10,7 @@ use telemetry::{View as Wanted, ViewScore};
 
 use crate::{
     detection::{
+        among::{Among, Usual},
         any::{Any, Kind},
         detector::Part,
         learned::Learned,
@@ -40,8 +41,8 @@ impl Views {
         // What was asked for cannot always be had from these signals. The default still may,
         // and the level view needs the least of all.
         for otherwise in [kinds(&[], order.len()), vec![Kind::Level]] {
-            if views.is_empty() {
-                views.extend(otherwise.into_iter().filter_map(fit));
+            if views.iter().all(|(view, _)| view.kind() == Kind::Among) {
+                views.splice(0..0, otherwise.into_iter().filter_map(fit));
             }
         }
         (!views.is_empty()).then_some(Self { views, leading: 0 })
@@ -64,6 +65,35 @@ impl Views {
         highest
     }
 
+    /// Tells the fleet comparison what the peers say, by slot.
+    pub(crate) fn hear(&mut self, peers: u32, usual: impl Fn(usize) -> Option<Usual>) {
+        for (view, last) in &mut self.views {
+            if let Any::Among(among) = view {
+                among.hear(peers, &usual);
+                if among.peers() == 0 {
+                    *last = 0.0;
+                }
+            }
+        }
+    }
+
+    /// The fleet comparison, where there is one.
+    pub(crate) fn among(&self) -> Option<&Among> {
+        self.views.iter().find_map(|(view, _)| match view {
+            Any::Among(among) => Some(&**among),
+            _ => None,
+        })
+    }
+
+    /// Takes what a person has accepted of this machine against its peers, by slot.
+    pub(crate) fn accept(&mut self, accepted: impl Fn(usize) -> f64) {
+        for (view, _) in &mut self.views {
+            if let Any::Among(among) = view {
+                among.accept(&accepted);
+            }
+        }
+    }
+
     /// What each signal adds to the highest score.
     pub(crate) fn parts(&self) -> Vec<Part> {
         self.views[self.leading].0.parts()
@@ -80,9 +110,12 @@ impl Views {
         self.views[self.leading].0.is_held()
     }
 
-    /// What each view said last and the limit it is held to, for evidence.
+    /// What each view said last and the limit it is held to, for evidence. The fleet comparison
+    /// without peers has said nothing.
     pub(crate) fn told(&self, limit: f64) -> Vec<ViewScore> {
-        let told = self.views.iter().map(|(view, score)| ViewScore {
+        let is_silent = |view: &Any| matches!(view, Any::Among(among) if among.peers() == 0);
+        let spoke = self.views.iter().filter(|(view, _)| !is_silent(view));
+        let told = spoke.map(|(view, score)| ViewScore {
             view: view.name().to_owned(),
             version: u32::from(view.version()),
             score: round(*score, SCORE_DECIMALS),
@@ -106,8 +139,8 @@ impl Views {
 }
 
 /// The detectors for what a model asks for; level and innovation together mean that both
-/// must agree. Fixed limits need no learned stretch and are watched beside these; no model
-/// that asks for the fleet is valid.
+/// must agree. Fixed limits need no learned stretch and are watched beside these. The fleet may
+/// have nothing to say, so it never runs alone.
 fn kinds(wanted: &[Wanted], signals: usize) -> Vec<Kind> {
     let both = wanted.contains(&Wanted::Level) && wanted.contains(&Wanted::Innovation);
     let mut kinds = Vec::new();
@@ -128,6 +161,9 @@ fn kinds(wanted: &[Wanted], signals: usize) -> Vec<Kind> {
     if kinds.is_empty() {
         kinds.push(Kind::default_for(signals));
     }
+    if wanted.contains(&Wanted::Fleet) {
+        kinds.push(Kind::Among);
+    }
     kinds
 }
 
@@ -140,7 +176,16 @@ mod tests {
         for (wanted, signals, kinds_are) in [
             (&[][..], 3, vec![Kind::Agreement]),
             (&[], 1, vec![Kind::Tail]),
-            (&[Wanted::Fleet, Wanted::Limits], 2, vec![Kind::Agreement]),
+            (
+                &[Wanted::Fleet, Wanted::Limits],
+                2,
+                vec![Kind::Agreement, Kind::Among],
+            ),
+            (
+                &[Wanted::Fleet, Wanted::Pca],
+                1,
+                vec![Kind::Pca, Kind::Among],
+            ),
             (
                 &[Wanted::Level, Wanted::Cusum, Wanted::Innovation],
                 2,

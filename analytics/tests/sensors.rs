@@ -28,7 +28,7 @@ fn learn(recording: &Recording, rows: usize, model: Option<&AssetModel>) -> Sens
     for (at, values) in &recording.rows[..rows] {
         learned.push(at.as_micros(), |slot| values[slot]);
     }
-    SensorWatch::fit(&learned, &recording.signals, model)
+    SensorWatch::fit(&learned, &recording.signals, model, 0)
 }
 
 /// The two accelerometers, and the two thermometers, are related; the flow meter ends at 100.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use telemetry::{
-    AssetModel, ComponentId, ConditionState, Evidence, FailureMode, SignalName, Timestamp, Unit,
+    AssetModel, CLOCK_SIGNAL, ComponentId, ConditionState, Evidence, FailureMode, SignalName,
+    Timestamp, Unit,
 };
 use utoipa::ToSchema;
 
@@ -39,6 +40,9 @@ pub fn unit(model: Option<&AssetModel>, signal: &SignalName) -> Option<Unit> {
 
 /// The name of a signal: the asset model's, else its own made readable.
 pub fn signal_label(model: Option<&AssetModel>, signal: &SignalName) -> Text {
+    if signal.as_str() == CLOCK_SIGNAL {
+        return Text::new("Clock of the device", "终端时钟");
+    }
     spec(model, signal).map_or_else(
         || {
             let words = signal.words();
@@ -80,6 +84,23 @@ pub fn failure_mode_name(model: Option<&AssetModel>, mode: &FailureMode) -> Opti
         .map(|known| Text::new(&known.name_en, &known.name_zh))
 }
 
+/// The name of what a case is about: its failure mode, with the signal where it is a sensor's.
+pub fn case_name(
+    model: Option<&AssetModel>,
+    mode: &FailureMode,
+    signal: Option<&SignalName>,
+) -> Option<Text> {
+    let name = failure_mode_name(model, mode)?;
+    let Some(signal) = signal else {
+        return Some(name);
+    };
+    let of = signal_label(model, signal);
+    Some(Text::new(
+        format!("{}: {}", name.en, of.en),
+        format!("{}：{}", name.zh, of.zh),
+    ))
+}
+
 /// A verdict in words: which signals, how far from which normal, since when.
 pub fn explanation(
     state: ConditionState,
@@ -105,6 +126,7 @@ mod tests {
             label_zh: "出口压力".to_owned(),
             limits: telemetry::SignalLimits::default(),
             range: None,
+            counter: false,
         };
         let id = AssetModelId::new("centrifugal-pump").unwrap();
         let mode = FailureMode::new("cavitation").unwrap();

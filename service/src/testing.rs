@@ -51,6 +51,7 @@ pub(crate) fn advisory(case: &str, asset: &str, severity: Severity) -> Advisory 
             failure_mode_fit: 0.9,
             contributions: contributions(),
             suspects: Vec::new(),
+            peers: None,
         },
         prognosis: None,
     }
@@ -87,6 +88,7 @@ pub(crate) fn pump_model() -> AssetModel {
             ..SignalLimits::default()
         },
         range: None,
+        counter: false,
     };
     let id = AssetModelId::new("pump").unwrap();
     AssetModel::new(id, "Pump", "泵", vec![temperature])

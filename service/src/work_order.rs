@@ -19,7 +19,7 @@ use crate::{Action, Name, Note, ServiceError, WorkOrderStatus};
 pub enum WorkOrderKind {
     /// A case foresees a failure. Raised by advisories only.
     Predictive,
-    /// Somebody wants it looked at.
+    /// Somebody wants it looked at, or a case says that a sensor cannot be believed.
     Inspection,
     /// It has failed.
     Corrective,
@@ -280,15 +280,32 @@ const CRITICAL_WITHIN: Duration = Duration::from_hours(2 * 24);
 /// Time to act without a forecast on any other case: one usual planning period of two weeks.
 const WARNING_WITHIN: Duration = Duration::from_hours(14 * 24);
 
+/// Time to see to a sensor: it is cheap, the machine is watched by the others meanwhile, and
+/// somebody comes by within a month.
+const SENSOR_WITHIN: Duration = Duration::from_hours(30 * 24);
+
+/// Why the work of an advisory is done: a sensor has to be looked at, and a machine is foreseen
+/// to fail.
+pub(crate) fn kind_of(advisory: &Advisory) -> WorkOrderKind {
+    if advisory.failure_mode.as_str() == FailureMode::SENSOR_FAULT {
+        WorkOrderKind::Inspection
+    } else {
+        WorkOrderKind::Predictive
+    }
+}
+
 /// By when the work of an advisory should be done, in event time.
 ///
 /// With a prognosis: the day its P10 reaches, before which the asset fails with a probability
-/// of one in ten. Without one: two days after the alarm rose when it is critical, else
-/// fourteen days after.
+/// of one in ten. Without one: two days after the alarm rose when it is critical, thirty days
+/// after for a sensor, else fourteen days after.
 pub fn due_by(advisory: &Advisory) -> Timestamp {
     let due = match &advisory.prognosis {
         Some(prognosis) => prognosis.date_of(prognosis.rul_p10_s),
         None if advisory.severity == Severity::Critical => advisory.opened_at + CRITICAL_WITHIN,
+        None if advisory.failure_mode.as_str() == FailureMode::SENSOR_FAULT => {
+            advisory.opened_at + SENSOR_WITHIN
+        }
         None => advisory.opened_at + WARNING_WITHIN,
     };
     due.clamp(Timestamp::CALENDAR_MIN, Timestamp::CALENDAR_MAX)

@@ -13,7 +13,7 @@ pub use prognosis::{
     FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, NoPrognosis, Prognosis,
     PrognosisFamily, PrognosisOutcome, Shown, SimilarLife,
 };
-pub use sensor::{SensorFault, SensorReport, SensorState, SensorVerdict};
+pub use sensor::{CLOCK_SIGNAL, SensorFault, SensorReport, SensorState, SensorVerdict};
 
 /// One statement of analytics, always in event time.
 ///

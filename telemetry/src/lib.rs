@@ -32,10 +32,11 @@ pub use asset_model::{
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{
-    Assessment, ComponentHealth, Condition, ConditionState, Contribution, Evidence, Explanation,
-    FailureWithin, FanQuantile, Finding, ForecastContribution, ForecastDetail, HealthIndex,
-    NoPrognosis, OperatingState, Prognosis, PrognosisFamily, PrognosisOutcome, SensorFault,
-    SensorReport, SensorState, SensorVerdict, Shown, SimilarLife, Statistics, ViewScore, Zone,
+    Assessment, CLOCK_SIGNAL, ComponentHealth, Condition, ConditionState, Contribution, Evidence,
+    Explanation, FailureWithin, FanQuantile, Finding, ForecastContribution, ForecastDetail,
+    HealthIndex, NoPrognosis, OperatingState, Prognosis, PrognosisFamily, PrognosisOutcome,
+    SensorFault, SensorReport, SensorState, SensorVerdict, Shown, SimilarLife, Statistics,
+    ViewScore, Zone,
 };
 pub use ids::{
     AssetId, AssetModelId, CaseId, ComponentId, CustomerId, DeviceId, EngineerId, FailureMode,

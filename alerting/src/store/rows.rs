@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 use telemetry::{
-    AssetId, CaseId, DeviceId, FailureMode, Outcome, Severity, Timestamp, WorkOrderId,
+    AssetId, CaseId, DeviceId, FailureMode, Outcome, Severity, SignalName, Timestamp, WorkOrderId,
 };
 
 use crate::{
@@ -64,6 +64,15 @@ impl<'a> Reader<'a> {
         parse(text).ok_or_else(|| self.unreadable(column, text))
     }
 
+    /// A signal, where the empty text is none.
+    fn signal(&self, column: &'static str) -> Result<Option<SignalName>, AlertingError> {
+        let text: &str = self.get(column)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        self.word(column).map(Some)
+    }
+
     fn time(&self, column: &'static str) -> Result<Timestamp, AlertingError> {
         Ok(Timestamp::from_micros(self.get(column)?))
     }
@@ -98,6 +107,7 @@ pub(super) fn case(row: &SqliteRow) -> Result<Case, AlertingError> {
         asset: read.word::<AssetId>("asset")?,
         device: read.word::<DeviceId>("device")?,
         failure_mode: read.word::<FailureMode>("failure_mode")?,
+        signal: read.signal("signal")?,
         severity: read.word::<Severity>("severity")?,
         status: read.named("status", CaseStatus::parse)?,
         opened_at: read.time("opened_at")?,
@@ -139,7 +149,11 @@ pub(super) fn event(row: &SqliteRow) -> Result<CaseEvent, AlertingError> {
 /// A row of `episodes`.
 pub(super) fn episode(row: &SqliteRow) -> Result<(Watch, Episode), AlertingError> {
     let read = Reader::new(row, "an alarm episode".to_owned());
-    let watch = (read.word("asset")?, read.word("device")?);
+    let watch = (
+        read.word("asset")?,
+        read.word("device")?,
+        read.signal("signal")?,
+    );
     let episode = Episode {
         since: read.time("since")?,
         case: read.word("case_id")?,

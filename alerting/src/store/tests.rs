@@ -36,7 +36,7 @@ async fn dump(cases: &CaseDesk) -> Vec<String> {
     for (name, all) in [
         (
             "case",
-            "SELECT json_array(number, id, asset, device, failure_mode, severity, status, opened_at, updated_at, cleared_at, closed_at, score, peak_score, scored_at, evidence, prognosis, forecast_at, work_order, deferred, outcome) FROM cases ORDER BY number",
+            "SELECT json_array(number, id, asset, device, failure_mode, signal, severity, status, opened_at, updated_at, cleared_at, closed_at, score, peak_score, scored_at, evidence, prognosis, forecast_at, work_order, deferred, outcome) FROM cases ORDER BY number",
         ),
         (
             "event",
@@ -44,7 +44,7 @@ async fn dump(cases: &CaseDesk) -> Vec<String> {
         ),
         (
             "episode",
-            "SELECT json_array(asset, device, since, case_id, active) FROM episodes ORDER BY asset, device",
+            "SELECT json_array(asset, device, signal, since, case_id, active) FROM episodes ORDER BY asset, device, signal",
         ),
         (
             "order",
@@ -400,9 +400,10 @@ async fn the_file_itself_refuses_a_second_open_case() {
     let (_folder, path) = file();
     let cases = CaseDesk::open(&path).await.unwrap();
     opened(&cases, &probe("pump-1", "dev-1"), 100, "cavitation").await;
-    let copy = "INSERT INTO cases (id, asset, device, failure_mode, severity, status, opened_at,
+    let copy =
+        "INSERT INTO cases (id, asset, device, failure_mode, signal, severity, status, opened_at,
             updated_at, score, peak_score, scored_at, evidence, forecast_at)
-        SELECT 'C-OTHER', asset, device, failure_mode, severity, status, opened_at,
+        SELECT 'C-OTHER', asset, device, failure_mode, signal, severity, status, opened_at,
             updated_at, score, peak_score, scored_at, evidence, forecast_at FROM cases";
     let refused = sqlx::query(copy)
         .execute(&cases.inner.write)

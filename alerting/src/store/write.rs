@@ -69,15 +69,16 @@ async fn insert(connection: &mut SqliteConnection, held: &Held) -> Result<(), Al
     let case = &held.case;
     let doing = format!("opening case {} of asset {}", case.id, case.asset);
     sqlx::query(
-        "INSERT INTO cases (id, asset, device, failure_mode, severity, status, opened_at,
+        "INSERT INTO cases (id, asset, device, failure_mode, signal, severity, status, opened_at,
              updated_at, cleared_at, closed_at, score, peak_score, scored_at, evidence,
              prognosis, forecast_at, work_order, deferred, outcome)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(case.id.as_str())
     .bind(case.asset.as_str())
     .bind(case.device.as_str())
     .bind(case.failure_mode.as_str())
+    .bind(case.signal.as_ref().map_or("", |signal| signal.as_str()))
     .bind(case.severity.as_str())
     .bind(case.status.as_str())
     .bind(case.opened_at.as_micros())
@@ -159,19 +160,20 @@ async fn append(
 
 async fn put_episode(
     connection: &mut SqliteConnection,
-    (asset, device): &Watch,
+    (asset, device, signal): &Watch,
     episode: &Episode,
 ) -> Result<(), AlertingError> {
     let doing = format!("recording the alarm of device {device} on asset {asset}");
     sqlx::query(
-        "INSERT INTO episodes (asset, device, since, case_id, active, mark_at, mark_rank)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (asset, device) DO UPDATE SET since = excluded.since,
+        "INSERT INTO episodes (asset, device, signal, since, case_id, active, mark_at, mark_rank)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (asset, device, signal) DO UPDATE SET since = excluded.since,
              case_id = excluded.case_id, active = excluded.active,
              mark_at = excluded.mark_at, mark_rank = excluded.mark_rank",
     )
     .bind(asset.as_str())
     .bind(device.as_str())
+    .bind(signal.as_ref().map_or("", |signal| signal.as_str()))
     .bind(episode.since.as_micros())
     .bind(episode.case.as_str())
     .bind(episode.active)

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use telemetry::{Outcome, Severity};
+use telemetry::{FailureMode, Outcome, SensorState, Severity};
 
 use super::*;
 use crate::{
@@ -108,6 +108,93 @@ fn two_devices_of_one_asset_share_a_case_until_both_are_quiet() {
     let batch = desk.observe(&[right.alarm(300, 310, "imbalance", 1.2)]);
     assert_eq!(kinds(&batch), [Event::Returned]);
     assert_eq!(only(&desk).case.device.as_str(), "left");
+}
+
+#[test]
+fn a_faulty_sensor_opens_a_case_of_its_own_and_never_the_machines() {
+    let pump = probe("pump-1", "dev-1");
+    let mut desk = Desk::default();
+    let suspect = desk.observe(&[pump.sensor("flow", SensorState::Suspect, 90, 95)]);
+    assert!(suspect.is_empty(), "nothing is sure yet");
+    let batch = desk.observe(&[pump.sensor("flow", SensorState::Faulty, 100, 130)]);
+    assert_eq!(kinds(&batch), [Event::Opened]);
+    let case = only(&desk).case.clone();
+    assert_eq!(case.failure_mode, FailureMode::sensor_fault());
+    assert_eq!(case.signal.as_ref().unwrap().as_str(), "flow");
+    assert_eq!((case.severity, case.opened_at), (Severity::Watch, t(100)));
+    assert!(case.wants_order(), "somebody has to see to it");
+    let views = case.evidence.views.iter();
+    let views: Vec<_> = views.map(|v| (&*v.view, v.score, v.limit)).collect();
+    assert_eq!(
+        views,
+        [
+            ("sensor_step:flow", 2.0, 1.0),
+            ("sensor_reads:flow", 9.0, 5.0)
+        ]
+    );
+
+    // The machine, another sensor and its end are each their own.
+    let batch = desk.observe(&[
+        pump.alarm(140, 150, "cavitation", 1.4),
+        pump.health(150, 12.0),
+        pump.sensor("flow", SensorState::Faulty, 100, 160),
+        pump.sensor("speed", SensorState::Faulty, 100, 160),
+        pump.sensor("flow", SensorState::Good, 170, 175),
+    ]);
+    use Event::{Cleared, Opened, SeverityRaised};
+    assert_eq!(kinds(&batch), [Opened, SeverityRaised, Opened, Cleared]);
+    let severities: Vec<_> = desk.open_cases().map(|held| held.case.severity).collect();
+    assert_eq!(
+        severities.iter().filter(|s| **s == Severity::Watch).count(),
+        2
+    );
+    let batch = desk.observe(&[pump.sensor("flow", SensorState::Faulty, 200, 210)]);
+    assert_eq!(kinds(&batch), [Event::Returned]);
+    assert_eq!(desk.open_cases().count(), 3);
+}
+
+#[test]
+fn a_device_that_learns_anew_has_forgotten_its_sensors_but_not_its_clock() {
+    let pump = probe("pump-1", "dev-1");
+    let mut desk = Desk::default();
+    let findings = [
+        pump.sensor("flow", SensorState::Faulty, 100, 130),
+        pump.sensor(telemetry::CLOCK_SIGNAL, SensorState::Faulty, 100, 131),
+        pump.learning(200),
+        pump.learning(260),
+    ];
+    let batch = desk.observe(&findings);
+    assert_eq!(
+        kinds(&batch),
+        [Event::Opened, Event::Opened, Event::Cleared]
+    );
+    let cleared = desk
+        .open_cases()
+        .find(|held| held.case.cleared_at.is_some());
+    assert_eq!(
+        cleared.unwrap().case.signal.as_ref().unwrap().as_str(),
+        "flow"
+    );
+    let before = desk.clone();
+    assert!(
+        desk.observe(&findings).is_empty(),
+        "a replay changes nothing"
+    );
+    assert_eq!(desk, before);
+}
+
+#[test]
+fn two_devices_of_an_asset_with_one_bad_signal_share_its_case() {
+    let (left, right) = (probe("pump-1", "left"), probe("pump-1", "right"));
+    let mut desk = Desk::default();
+    let batch = desk.observe(&[
+        left.sensor("flow", SensorState::Faulty, 100, 130),
+        right.sensor("flow", SensorState::Faulty, 110, 140),
+        left.sensor("flow", SensorState::Good, 200, 210),
+    ]);
+    assert_eq!(kinds(&batch), [Event::Opened]);
+    let batch = desk.observe(&[right.sensor("flow", SensorState::Good, 220, 230)]);
+    assert_eq!(kinds(&batch), [Event::Cleared]);
 }
 
 #[test]
@@ -307,6 +394,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         // The clocks of the devices differ, so journal order is not event time order.
         let mut clocks = [0_i64, 500, 90];
         let mut states = [(false, 0_i64); 3];
+        let mut sensors = [(false, 0_i64); 3];
         let told = steps.into_iter().map(|(which, step, state, chance)| {
             let (mode, score, health, rul) = state;
             if chance == 0 {
@@ -320,6 +408,11 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
                 states[which] = (mode.is_some(), at);
             }
             let since = states[which].1;
+            if chance == 9 {
+                // It learns anew, and has forgotten its sensors without a word.
+                (states[which], sensors[which]) = ((false, at), (false, at));
+                return Happening::Findings(vec![probe.learning(at)]);
+            }
             let mut findings = vec![
                 match mode {
                     Some(mode) => probe.alarm(since, at, mode, score),
@@ -332,6 +425,18 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
             } else {
                 probe.no_forecast(at)
             });
+            if chance % 2 == 0 {
+                let (is_bad, since) = sensors[which];
+                if chance != 2 {
+                    sensors[which] = (!is_bad, at);
+                }
+                let since = if chance == 2 { since } else { at };
+                let state = match sensors[which].0 {
+                    true => SensorState::Faulty,
+                    false => SensorState::Good,
+                };
+                findings.push(probe.sensor("flow", state, since, at));
+            }
             Happening::Findings(findings)
         });
         told.collect()

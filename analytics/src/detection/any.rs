@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     agreement::Agreement,
+    among::Among,
     cusum::Cusum,
     detector::{Detector, Part},
     innovation::Innovation,
@@ -120,6 +121,8 @@ detectors! {
     Pca = "pca",
     /// One-sided CUSUM of logarithms, for features that grow with damage.
     Cusum = "cusum",
+    /// The machine among its peers; says something once it has heard of some.
+    Among = "fleet",
 }
 
 impl Kind {

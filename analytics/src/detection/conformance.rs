@@ -215,4 +215,5 @@ conformance! {
     pca: crate::detection::pca::Pca,
     cusum: crate::detection::cusum::Cusum,
     tail: crate::detection::tail::Tail,
+    among: crate::detection::among::AmongEquals,
 }

@@ -24,6 +24,12 @@ const SETTLING_ROWS: u32 = 10;
 /// to a quarter and a change shows within ten rows.
 pub(crate) const SMOOTHING: f64 = 0.1;
 
+/// The part of its rise that a counter makes in each quarter at least; even counting makes a
+/// quarter, a machine that rests for a shift somewhat less.
+const COUNTER_SHARE: f64 = 0.1;
+/// Fewest points that show a counter.
+const COUNTER_POINTS: usize = 32;
+
 /// Rows after a change of label in which the smoothing forgets what was before: three of its
 /// time constants, after which a twentieth is left.
 const CHANGE_ROWS: u32 = 30;
@@ -46,6 +52,9 @@ pub struct Learned {
 struct Column {
     smoothed: f64,
     count: u32,
+    /// The newest value, and whether one was ever below the one before it.
+    last: f64,
+    has_fallen: bool,
     /// The first value; rows are kept as differences to it.
     origin: f64,
     level: Vec<f64>,
@@ -57,6 +66,8 @@ impl Column {
         Self {
             smoothed: 0.0,
             count: 0,
+            last: f64::NEG_INFINITY,
+            has_fallen: false,
             origin: 0.0,
             level: vec![f64::NAN; points],
             rows: VecDeque::from(vec![f32::NAN; rows]),
@@ -72,6 +83,8 @@ impl Column {
             self.origin = x;
         }
         self.count = self.count.saturating_add(1);
+        self.has_fallen |= x < self.last;
+        self.last = x;
         // A mean at first, so that the first value alone does not set the level.
         self.smoothed += (1.0 / f64::from(self.count)).max(SMOOTHING) * (x - self.smoothed);
         let largest = f64::from(f32::MAX);
@@ -170,6 +183,25 @@ impl Learned {
     /// Smoothed values from the whole stretch, evenly apart, NaN where there was none.
     pub fn level(&self, slot: usize) -> &[f64] {
         &self.signals[slot].level
+    }
+
+    /// Whether a signal only counts up: it never fell, and it rose in each quarter of the stretch
+    /// by at least a tenth of all it rose. What warms up slowly and coarsely does not fall either,
+    /// but has done most of its rising by half.
+    pub fn is_counter(&self, slot: usize) -> bool {
+        let column = &self.signals[slot];
+        let seen: Vec<f64> = self
+            .level(slot)
+            .iter()
+            .copied()
+            .filter(|x| !x.is_nan())
+            .collect();
+        let (false, Some(last)) = (column.has_fallen, seen.len().checked_sub(1)) else {
+            return false;
+        };
+        let rose = |from: usize, to: usize| seen[to * last / 4] - seen[from * last / 4];
+        let least = COUNTER_SHARE * rose(0, 4);
+        least > 0.0 && seen.len() >= COUNTER_POINTS && (0..4).all(|at| rose(at, at + 1) >= least)
     }
 
     /// Number of newest rows that are kept as they came.
@@ -282,6 +314,37 @@ mod tests {
             assert!(learned.recent_rows() <= ROW_VALUES);
             assert!(learned.is_consistent(2));
         }
+    }
+
+    #[test]
+    fn what_only_counts_up_is_a_counter_and_what_warms_up_is_none() {
+        type Course = fn(f64) -> f64;
+        let cases: [(&str, Course, bool); 8] = [
+            ("operating hours", |t| 8_123.0 + t / 3_600.0, true),
+            ("whole kilowatt hours", |t| 500.0 + (t / 40.0).floor(), true),
+            (
+                "strokes, more by day",
+                |t| 1e6 + t + 250.0 * (t / 318.0).sin(),
+                true,
+            ),
+            ("resting for the second half", |t| t.min(1_000.0), false),
+            (
+                "a coarse thermometer that warms up",
+                |t| (40.0 * (1.0 - (-t / 300.0).exp())).floor(),
+                false,
+            ),
+            ("a level with noise", |t| t + 3.0 * (t * 1.7).sin(), false),
+            ("still", |_| 5.0, false),
+            ("counting down", |t| -t, false),
+        ];
+        for (what, course, is_counter) in cases {
+            let mut learned = Learned::new(2_000, 1);
+            for row in 0..2_000_i64 {
+                learned.push(row * 1_000_000, |_| course(row as f64));
+            }
+            assert_eq!(learned.is_counter(0), is_counter, "{what}");
+        }
+        assert!(!Learned::new(100, 1).is_counter(0));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 pub mod agreement;
 pub(crate) mod alarm;
+pub mod among;
 pub mod any;
 pub(crate) mod baseline;
 pub(crate) mod bounds;

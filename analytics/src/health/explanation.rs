@@ -13,7 +13,12 @@ use telemetry::{
 
 use crate::{
     Feature,
-    detection::bounds::{self, ABOVE, BELOW},
+    detection::{
+        among::{Among, MIN_PEERS},
+        bounds::{self, ABOVE, BELOW},
+        detector::Detector,
+    },
+    health::sensor_words::sensor,
 };
 
 /// Most signals that are told: a sentence with more is a table.
@@ -34,6 +39,9 @@ pub fn explain(
         en: String::new(),
         zh: String::new(),
     };
+    if evidence.is_some_and(|evidence| sensor(&mut told, since, evidence, model)) {
+        return told;
+    }
     verdict(&mut told, state, since, evidence, model);
     let Some(evidence) = evidence else {
         return told;
@@ -54,6 +62,7 @@ pub fn explain(
             signal(&mut told, contribution, model);
         }
     }
+    peers(&mut told, evidence);
     left_out(&mut told, &evidence.suspects, model);
     baseline(&mut told, evidence);
     told
@@ -135,6 +144,36 @@ fn signal(told: &mut Explanation, part: &Contribution, model: Option<&AssetModel
     );
 }
 
+/// Whether the fleet comparison found the machine further away than any other view did.
+fn stands_out(evidence: &Evidence) -> bool {
+    let others = evidence.views.iter().filter(|view| !is_limit(view));
+    let highest = others.max_by(|a, b| a.score.total_cmp(&b.score));
+    highest.is_some_and(|view| view.view == Among::NAME && view.score >= view.limit)
+}
+
+/// What the comparison with the peers says, where it was asked for.
+fn peers(told: &mut Explanation, evidence: &Evidence) {
+    match evidence.peers {
+        Some(0) => say(
+            told,
+            &format!(
+                "It is compared with no peers: fewer than {MIN_PEERS} of its kind run in this \
+                 load regime."
+            ),
+            &format!("未与同类设备比较：同型号且同工况运行的设备少于 {MIN_PEERS} 台。"),
+        ),
+        Some(peers) if stands_out(evidence) => say(
+            told,
+            &format!(
+                "It stands out among {peers} peers of its kind in the same load regime; normal \
+                 is what they show."
+            ),
+            &format!("与同型号、同工况的 {peers} 台设备相比明显偏离；此处正常值取自这些设备。"),
+        ),
+        _ => {}
+    }
+}
+
 fn is_limit(view: &ViewScore) -> bool {
     view.view.starts_with(ABOVE) || view.view.starts_with(BELOW)
 }
@@ -167,7 +206,10 @@ fn limit(told: &mut Explanation, view: &ViewScore, model: Option<&AssetModel>) {
 }
 
 /// The label and the unit of a signal, or of a feature of a declared one.
-fn named(name: &SignalName, model: Option<&AssetModel>) -> ([String; 2], Option<String>) {
+pub(super) fn named(
+    name: &SignalName,
+    model: Option<&AssetModel>,
+) -> ([String; 2], Option<String>) {
     let feature = model.and_then(|model| match model.resolve(name)? {
         (signal, Some(feature)) => {
             let signal = SignalName::new(signal).ok()?;
@@ -230,7 +272,7 @@ fn baseline(told: &mut Explanation, evidence: &Evidence) {
     );
 }
 
-fn say(told: &mut Explanation, en: &str, zh: &str) {
+pub(super) fn say(told: &mut Explanation, en: &str, zh: &str) {
     if !told.en.is_empty() {
         told.en.push(' ');
     }
@@ -264,7 +306,7 @@ fn named_mode(mode: &FailureMode, model: Option<&AssetModel>) -> Option<[String;
     ))
 }
 
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     let utc = at.to_utc();
     let mut text = String::new();
     // Writing into a text cannot fail for a format that is written here.
@@ -273,7 +315,7 @@ fn time(at: Timestamp) -> String {
 }
 
 /// Four digits that matter: enough to compare, few enough to read.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let magnitude = if value == 0.0 {
         0
     } else {
@@ -346,6 +388,7 @@ mod tests {
                 part("oil", 0.05, 1.0),
             ],
             suspects: vec![SignalName::new("pressure_bar").unwrap()],
+            peers: None,
         }
     }
 

@@ -19,6 +19,7 @@
 
 pub(crate) mod components;
 pub(crate) mod explanation;
+mod sensor_words;
 
 use telemetry::HealthIndex;
 

@@ -182,6 +182,8 @@ pub struct SignalView {
     pub last: Option<LastValue>,
     /// Where it lies while all is well; null while learning.
     pub normal: Option<NormalView>,
+    /// Whether it only counts up, such as operating hours, so that no verdict rests on it.
+    pub counter: bool,
 }
 
 /// A reading.
@@ -265,6 +267,7 @@ fn signals(api: &Shared, facts: &Facts<'_>) -> Vec<SignalView> {
                         low: range.low,
                         high: range.high,
                     }),
+                counter: known.is_some_and(|known| known.is_counter),
                 device: series.device,
                 signal: series.signal,
             });

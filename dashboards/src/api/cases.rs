@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use service::Asset;
 use telemetry::{
     AssetId, AssetModel, CaseId, ConditionState, DeviceId, Evidence, FailureMode, Outcome,
-    Severity, Timestamp, WorkOrderId,
+    Severity, SignalName, Timestamp, WorkOrderId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -52,8 +52,11 @@ pub struct CaseView {
     /// What seems to be failing.
     #[schema(value_type = String)]
     pub failure_mode: FailureMode,
-    /// Its name.
+    /// Its name, with the signal where it is a sensor's.
     pub failure_mode_name: Option<Text>,
+    /// The signal whose sensor cannot be believed; null for a problem of the machine.
+    #[schema(value_type = Option<String>)]
+    pub signal: Option<SignalName>,
     /// How urgent it is.
     #[schema(value_type = schema::Severity)]
     pub severity: Severity,
@@ -135,12 +138,13 @@ fn view(api: &Shared, case: Case, asset: Option<&Asset>) -> CaseView {
             || case.asset.to_string(),
             |asset| asset.name.as_str().to_owned(),
         ),
-        failure_mode_name: labels::failure_mode_name(model, &case.failure_mode),
+        failure_mode_name: labels::case_name(model, &case.failure_mode, case.signal.as_ref()),
         prognosis: case.prognosis.as_ref().map(PrognosisView::from),
         id: case.id,
         asset: case.asset,
         device: case.device,
         failure_mode: case.failure_mode,
+        signal: case.signal,
         severity: case.severity,
         status: case.status,
         opened_at: case.opened_at,
@@ -234,6 +238,7 @@ impl Listed for CaseView {
 
     fn row(self) -> Vec<Cell> {
         let top = self.evidence.contributions.first();
+        let top_signal = top.map(|top| &top.signal).or(self.signal.as_ref());
         vec![
             Cell::text(self.id.to_string()),
             Cell::text(self.asset.to_string()),
@@ -247,7 +252,7 @@ impl Listed for CaseView {
             Cell::maybe(self.closed_at),
             Cell::plain(self.score),
             Cell::plain(self.peak_score),
-            Cell::text(top.map_or("", |top| top.signal.as_str())),
+            Cell::text(top_signal.map_or("", |signal| signal.as_str())),
             Cell::maybe(top.map(|top| top.deviation)),
             Cell::maybe(self.work_order),
             Cell::maybe(self.outcome),

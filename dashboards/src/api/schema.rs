@@ -57,6 +57,9 @@ pub struct Evidence {
     contributions: Vec<Contribution>,
     /// Signals that were left out because their sensors cannot be believed.
     suspects: Vec<String>,
+    /// Machines of the same model and load regime that it was compared with, 0 when they were
+    /// too few to tell; missing where nobody asked for the comparison.
+    peers: Option<u32>,
 }
 
 /// What a machine is doing.
@@ -431,6 +434,7 @@ mod tests {
                 normal_high: 32.0,
             }],
             suspects: vec![SignalName::new("pressure_bar").unwrap()],
+            peers: None,
         }
     }
 

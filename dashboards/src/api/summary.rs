@@ -62,7 +62,7 @@ pub struct AssetSummary {
     /// When its last reading arrived; null when none did since the start of the program.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_received_at: Option<Timestamp>,
-    /// Its open cases, newest first.
+    /// Its open cases: those of the machine, then those of its sensors, each newest first.
     pub open_cases: Vec<OpenCase>,
     /// The unfinished order that comes next.
     pub next_order: Option<NextOrder>,
@@ -326,17 +326,7 @@ pub fn summary(facts: &Facts<'_>) -> AssetSummary {
         prognosis: prognosis.map(PrognosisView::from),
         last_measured_at: measured.chain(facts.stored.values().copied()).max(),
         last_received_at: lives(facts).filter_map(|live| live.last_received_at).max(),
-        open_cases: facts
-            .cases
-            .iter()
-            .map(|case| OpenCase {
-                id: case.id.clone(),
-                failure_mode: case.failure_mode.clone(),
-                failure_mode_name: labels::failure_mode_name(model, &case.failure_mode),
-                severity: case.severity,
-                opened_at: case.opened_at,
-            })
-            .collect(),
+        open_cases: open_cases(facts, model),
         next_order: next_order(facts.orders),
         devices: asset
             .devices
@@ -449,6 +439,19 @@ fn next_order(orders: &[WorkOrder]) -> Option<NextOrder> {
             scheduled_for: order.scheduled_for,
             due_by: order.due_by,
         })
+}
+
+fn open_cases(facts: &Facts<'_>, model: Option<&AssetModel>) -> Vec<OpenCase> {
+    let (machine, sensors): (Vec<_>, Vec<_>) =
+        facts.cases.iter().partition(|case| case.signal.is_none());
+    let short = |case: &Case| OpenCase {
+        id: case.id.clone(),
+        failure_mode: case.failure_mode.clone(),
+        failure_mode_name: labels::case_name(model, &case.failure_mode, case.signal.as_ref()),
+        severity: case.severity,
+        opened_at: case.opened_at,
+    };
+    machine.into_iter().chain(sensors).map(short).collect()
 }
 
 /// Open cases and unfinished orders by asset, fetched once for a whole answer.

@@ -307,6 +307,7 @@ fn view(name: &str) -> AssetView {
                     low: 30.0,
                     high: 34.0,
                 }),
+                is_counter: false,
                 features: vec![(Feature::Mean, 21.5), (Feature::Slope, -0.25)],
             }],
             condition,

@@ -309,6 +309,7 @@ pub(crate) fn evidence(mode: &str) -> Evidence {
             normal_high: 34.0,
         }],
         suspects: Vec::new(),
+        peers: None,
     }
 }
 
@@ -325,6 +326,7 @@ fn model() -> AssetModel {
             ..telemetry::SignalLimits::default()
         },
         range: None,
+        counter: false,
     };
     let id = AssetModelId::new("centrifugal-pump").unwrap();
     let mode = FailureMode::new("cavitation").unwrap();

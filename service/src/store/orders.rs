@@ -5,9 +5,9 @@ use telemetry::{Advisory, EngineerId, Outcome, Timestamp, WorkOrderId};
 
 use super::{Service, assets::require_asset, commit, failed, not_found, order_reads::read_order};
 use crate::{
-    Action, LogEntry, Name, NewWorkOrder, Note, ServiceError, Step, WorkOrder, WorkOrderKind,
-    WorkOrderStatus, lifecycle,
-    work_order::{check_new, check_time, due_by, order_id, order_number, top_signals},
+    Action, LogEntry, Name, NewWorkOrder, Note, ServiceError, Step, WorkOrder, WorkOrderStatus,
+    lifecycle,
+    work_order::{check_new, check_time, due_by, kind_of, order_id, order_number, top_signals},
 };
 
 impl Service {
@@ -71,7 +71,7 @@ impl Service {
         )
         .bind(advisory.asset.as_str())
         .bind(advisory.case.as_str())
-        .bind(WorkOrderKind::Predictive.as_str())
+        .bind(kind_of(advisory).as_str())
         .bind(advisory.severity.as_str())
         .bind(advisory.failure_mode.as_str())
         .bind(advisory.opened_at.as_micros())

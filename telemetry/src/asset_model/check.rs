@@ -262,10 +262,6 @@ impl AssetModel {
             if self.detection.views[..at].contains(view) {
                 return fault(format!("detection.views[{at}]"), "comes twice");
             }
-            if *view == View::Fleet {
-                let problem = "machines are not compared with their peers yet; leave it out";
-                return fault(format!("detection.views[{at}]"), problem);
-            }
             if *view == View::Limits && self.detection.limits.is_empty() {
                 let problem = "asks for limits, and [[detection.limits]] names none";
                 return fault(format!("detection.views[{at}]"), problem);

@@ -18,8 +18,7 @@ pub enum View {
     Cusum,
     /// Tail-calibrated statistics of single signals.
     Tails,
-    /// The machine against its peers of the same model and regime. Reserved: a model that asks
-    /// for it is refused, because nothing runs it yet.
+    /// The machine against its peers of the same model and regime, beside whatever else runs.
     Fleet,
     /// Fixed limits, as declared; needs some in [`Detection::limits`], which are watched beside
     /// whatever else runs.

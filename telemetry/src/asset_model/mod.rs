@@ -84,6 +84,11 @@ pub struct SignalSpec {
     /// Unlike `limits` this refuses nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<MeasuringRange>,
+    /// Whether it only counts up, such as operating hours or energy: its value says how old the
+    /// machine is, not how it is, and no verdict rests on it. A signal that never falls while
+    /// normal is learned is taken for one without being declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counter: bool,
 }
 
 /// The ends of what a sensor can measure.

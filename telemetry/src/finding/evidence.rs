@@ -75,6 +75,10 @@ pub struct Evidence {
     pub contributions: Vec<Contribution>,
     /// Signals that were left out because their sensors cannot be believed.
     pub suspects: Vec<SignalName>,
+    /// The machines of the same model and load regime that it was compared with, 0 when they
+    /// were too few to tell; none where nobody asked for the comparison.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<u32>,
 }
 
 /// The fused score of a row and its limits.
@@ -149,6 +153,7 @@ struct StoredEvidence {
     contributions: Vec<Contribution>,
     #[serde(default)]
     suspects: Vec<SignalName>,
+    peers: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +199,7 @@ impl From<StoredEvidence> for Evidence {
             failure_mode_fit: stored.failure_mode_fit,
             contributions: stored.contributions,
             suspects: stored.suspects,
+            peers: stored.peers,
         }
     }
 }

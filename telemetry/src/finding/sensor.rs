@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AssetId, DeviceId, SignalName, Timestamp};
 
+/// The name under which the clock of a device is judged beside its signals; its values are
+/// seconds against the clock of the receiver. No device may publish a signal of this name.
+pub const CLOCK_SIGNAL: &str = "device.clock";
+
 /// The sensors of one device: a word about each that changed just now or is not good.
 ///
 /// All of a device's signals at one instant are one report, so that a report tells the whole
@@ -90,7 +94,7 @@ pub enum SensorFault {
     Saturation,
     /// It has no values.
     Gap,
-    /// Its times cannot be right.
+    /// Its times cannot be right. Said of [`CLOCK_SIGNAL`].
     Clock,
 }
 

@@ -14,6 +14,7 @@
 //! | noise burst | they grow, turn back each time, and no partner's grow | four times, and 2.5 times the most learned |
 //! | saturation | values at an end of the declared range, reached by a jump | 5 in a row |
 //! | gap | values miss while other signals of the device arrive | half of those that used to arrive |
+//! | clock | its times against those of receipt; of the device as a whole | see [`clock`] |
 //!
 //! A signal that changed wildly and alone is left out for ten values before anything is said: if
 //! it was a spike, it is over then.
@@ -35,6 +36,7 @@
 //! between 0.25 and 3.1 times its usual size; single changes reached 6.1 times the fastest
 //! learned, but never there and back twice within 64 values. Each limit lies beyond these.
 
+pub mod clock;
 mod normal;
 mod relation;
 #[cfg(test)]
@@ -64,13 +66,25 @@ pub struct SensorWatch {
 
 impl SensorWatch {
     /// Learns what each sensor is like from a healthy stretch. `names` gives the signal of each
-    /// slot; `model` adds what is declared about them. Total: a signal that was constant, or
-    /// had hardly a value, is watched for gaps and saturation only.
-    pub fn fit(learned: &Learned, names: &[SignalName], model: Option<&AssetModel>) -> Self {
+    /// slot; `model` adds what is declared about them, and `counters` has a bit for each slot that
+    /// only counts up. Total: a counter, a signal that was constant, or had hardly a value, is
+    /// watched for gaps and saturation only.
+    pub fn fit(
+        learned: &Learned,
+        names: &[SignalName],
+        model: Option<&AssetModel>,
+        counters: u64,
+    ) -> Self {
         let slots = learned.slots().min(MAX_SIGNALS).min(names.len());
-        let normal: Vec<Normal> = (0..slots)
-            .map(|slot| Normal::fit(learned, slot, &names[slot], model))
-            .collect();
+        let normal = |slot: usize| {
+            let normal = Normal::fit(learned, slot, &names[slot], model);
+            if counters >> slot & 1 == 1 {
+                normal.of_counter()
+            } else {
+                normal
+            }
+        };
+        let normal: Vec<Normal> = (0..slots).map(normal).collect();
         let relations = Relations::fit(learned, names, model, &normal);
         let tracks = normal.iter().map(Track::new).collect();
         Self {

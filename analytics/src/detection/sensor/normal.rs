@@ -89,6 +89,19 @@ impl Normal {
         normal
     }
 
+    /// Of a signal that only counts up: how it moves says when the machine ran, and nothing of
+    /// its sensor.
+    pub(super) fn of_counter(self) -> Self {
+        Self {
+            spread: 0.0,
+            change: 0.0,
+            fastest: 1.0,
+            largest_move: 1.0,
+            longest_run: u32::MAX,
+            ..self
+        }
+    }
+
     fn learn_changes(&mut self, values: &[f64]) {
         let changes: Vec<f64> = values
             .windows(2)

@@ -68,7 +68,7 @@ fn watch(plant: &mut Plant, model: Option<&AssetModel>) -> SensorWatch {
         let values = plant.row();
         learned.push(i64::from(row) * 1_000_000, |slot| values[slot]);
     }
-    SensorWatch::fit(&learned, &names(), model)
+    SensorWatch::fit(&learned, &names(), model, 0)
 }
 
 /// What a fault of the sensor `slot` makes of the value of the k-th faulty row.
@@ -265,7 +265,7 @@ fn constant_empty_and_wild_input_have_an_answer() {
         for row in 0..100 {
             learned.push(row, |_| fill);
         }
-        let mut watch = SensorWatch::fit(&learned, &names, None);
+        let mut watch = SensorWatch::fit(&learned, &names, None, 0);
         assert!(watch.is_consistent(SIGNALS.len()), "{fill}");
         for (row, x) in [fill, f64::NAN, f64::INFINITY, 1e300, -1e300, 0.0]
             .into_iter()
@@ -277,7 +277,7 @@ fn constant_empty_and_wild_input_have_an_answer() {
         }
         assert!(watch.is_consistent(SIGNALS.len()), "{fill}");
     }
-    let none = SensorWatch::fit(&Learned::new(100, 0), &[], None);
+    let none = SensorWatch::fit(&Learned::new(100, 0), &[], None, 0);
     assert!(none.is_consistent(0) && none.verdict(0).is_none());
 }
 
@@ -290,7 +290,7 @@ fn a_restored_watch_goes_on_bit_for_bit_and_any_unit_gives_the_same_verdicts() {
             let values = plant.row();
             learned.push(i64::from(row), |slot| scale * values[slot]);
         }
-        let mut watch = SensorWatch::fit(&learned, &names(), None);
+        let mut watch = SensorWatch::fit(&learned, &names(), None, 0);
         let mut told = Vec::new();
         for row in 0..600_i64 {
             let mut values = plant.row();

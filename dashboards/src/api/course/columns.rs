@@ -193,6 +193,7 @@ mod tests {
                     normal_high: 32.0,
                 }],
                 suspects: Vec::new(),
+                peers: None,
             }),
         }
     }

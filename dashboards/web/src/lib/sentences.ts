@@ -64,7 +64,8 @@ function verdict(
   zone: string,
   namer: SignalNamer,
 ): string {
-  const top = evidence?.contributions[0];
+  // What the machine does says nothing about a sensor.
+  const top = mode === 'sensor-fault' ? undefined : evidence?.contributions[0];
   const known = mode !== 'unclassified';
   const words = failureMode(name, mode);
   if (top === undefined) {

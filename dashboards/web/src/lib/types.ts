@@ -110,6 +110,8 @@ export interface SignalView {
   label: Label | null;
   last: { at: Iso; value: number } | null;
   normal: { low: number; high: number } | null;
+  /** It only counts up, such as operating hours, and no verdict rests on it. */
+  counter: boolean;
 }
 
 export interface Contribution {
@@ -136,6 +138,8 @@ export interface Evidence {
   failure_mode_fit: number;
   contributions: Contribution[];
   suspects: string[];
+  /** Machines of its kind it was compared with, 0 when too few; missing when nobody asked. */
+  peers?: number;
 }
 
 /** What a machine is doing. */
@@ -277,6 +281,8 @@ export interface Case {
   device: string;
   failure_mode: string;
   failure_mode_name: Label | null;
+  /** The signal whose sensor cannot be believed; null for a problem of the machine. */
+  signal: string | null;
   severity: Severity;
   status: CaseStatus;
   opened_at: Iso;

@@ -50,6 +50,7 @@ const VIEW: Record<string, [() => string, () => string]> = {
   pca: [m.view_pca, m.view_pca_told],
   cusum: [m.view_cusum, m.view_cusum_told],
   tail: [m.view_tail, m.view_tail_told],
+  fleet: [m.view_fleet, m.view_fleet_told],
   t2: [m.statistic_t2, m.statistic_t2_told],
   q: [m.statistic_q, m.statistic_q_told],
 };
@@ -59,6 +60,12 @@ export function viewWords(view: string): { name: string; what: string } {
   const limit = /^limit_(above|below):(.+)$/.exec(view);
   if (limit !== null) {
     return { name: `${m.view_limits()}: ${limit[2]} ${limit[1] === 'above' ? '>' : '<'}`, what: m.view_limits_told() };
+  }
+  // So is the fault of a sensor, `sensor_stuck:temperature_c`, and what it read.
+  const sensor = /^sensor_(\w+):(.+)$/.exec(view);
+  if (sensor !== null) {
+    const told = sensor[1] === 'reads' ? { name: m.view_sensor_reads(), what: m.view_sensor_reads_told() } : faultWords(sensor[1] as SensorFault);
+    return { name: `${told.name}: ${sensor[2]}`, what: told.what };
   }
   const words = VIEW[view];
   return words === undefined ? { name: view, what: '' } : { name: words[0](), what: words[1]() };
