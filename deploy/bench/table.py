@@ -53,18 +53,20 @@ def bytes_a_value(sizes):
     stores = list(dict.fromkeys(one["store"] for one in sizes))
     recordings = list(dict.fromkeys(one["recording"] for one in sizes))
     print("\n### Bytes a value on disk, recordings of real machines\n")
-    print("| recording | values | " + " | ".join(stores) + " |")
-    print("|---|---:|" + "---:|" * len(stores))
+    print("Bellwether's findings about the readings are counted apart: no other store makes any.\n")
+    print("| recording | values | " + " | ".join(stores) + " | and findings |")
+    print("|---|---:|" + "---:|" * (len(stores) + 1))
     for recording in recordings:
         found = {one["store"]: one for one in sizes if one["recording"] == recording}
         values = next(iter(found.values()))["values"]
         cells = [f"{found[s]['bytes_per_value']:.2f}" if s in found else "–" for s in stores]
+        cells.append(f"{found['bellwether']['findings_bytes'] / values:.2f}")
         print(f"| {recording} | {values:,} | " + " | ".join(cells) + " |")
     totals = []
     for store in stores:
         of = [one for one in sizes if one["store"] == store]
         totals.append(f"{sum(o['bytes'] for o in of) / sum(o['values'] for o in of):.2f}" if of else "–")
-    print("| all | | " + " | ".join(totals) + " |")
+    print("| all | | " + " | ".join(totals) + " | |")
 
 
 def query(result):

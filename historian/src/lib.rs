@@ -28,8 +28,8 @@ pub use journal::{
     ReaderPosition, Snapshot, StoredDeadLetter,
 };
 pub use store::{
-    Bucket, DamagedChunk, FindingKind, FindingQuery, Grid, LateQuery, LateReadings, Retention,
-    Sample, SeriesInfo, SeriesKey, SignalRetention, Store, StoreConfig, StoreReader, Tier,
-    WaveformInfo, WaveformQuery,
+    Bucket, DamagedChunk, DiskUse, FindingKind, FindingQuery, Grid, LateQuery, LateReadings,
+    Retention, Sample, SeriesInfo, SeriesKey, SignalRetention, Store, StoreConfig, StoreReader,
+    Tier, WaveformInfo, WaveformQuery,
 };
 pub use time_series::TimeSeries;

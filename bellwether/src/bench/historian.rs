@@ -15,7 +15,10 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::{
-    args::BenchHistorianArgs, engine::Engine, lines, quantile, recordings, rounded, stores::Store,
+    args::BenchHistorianArgs,
+    engine::Engine,
+    lines, quantile, recordings, rounded,
+    stores::{Bytes, Store},
 };
 use crate::verbs::{print_json, start_plain_log};
 
@@ -36,8 +39,11 @@ struct Size {
     store: &'static str,
     recording: &'static str,
     values: u64,
+    /// All of what the readings take: values, roll-ups, names, indexes, free pages.
     bytes: u64,
     bytes_per_value: f64,
+    /// What the analytics said of the readings, beside them.
+    findings_bytes: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -157,10 +163,10 @@ async fn sizes(
 ) -> Result<Vec<Size>> {
     let mut sizes = Vec::new();
     for recording in recordings {
-        // A fresh engine for each: its empty file counts as part of it, and what the analytics says of
-        // the recording as well, although the others say nothing.
+        // A fresh engine for each: its empty file counts as part of it. What the analytics says of the
+        // recording is told apart, because the others say nothing.
         let mut engine = Store::Bellwether(Box::new(Engine::start(&[KEEP]).await?));
-        let grown = grow(&mut engine, client, recording, 0, 0).await?;
+        let grown = grow(&mut engine, client, recording, Bytes::default(), 0).await?;
         sizes.extend(grown.map(|bytes| size(&engine, recording, bytes, args.json)));
     }
     for mut store in others(args) {
@@ -172,7 +178,7 @@ async fn sizes(
         for recording in recordings {
             let grown = grow(&mut store, client, recording, before, values).await?;
             let bytes = grown.context("a folder has gone")?;
-            before += bytes;
+            before.file += bytes.file;
             values += recording.values;
             sizes.push(size(&store, recording, bytes, args.json));
         }
@@ -185,9 +191,9 @@ async fn grow(
     store: &mut Store,
     client: &reqwest::Client,
     recording: &recordings::Recording,
-    before: u64,
+    before: Bytes,
     values: u64,
-) -> Result<Option<u64>> {
+) -> Result<Option<Bytes>> {
     for body in &recording.bodies {
         store.write(client, body.clone()).await?;
     }
@@ -195,23 +201,33 @@ async fn grow(
     let after = store.size(client).await?;
     if let Some(after) = after {
         let (name, what) = (store.name(), recording.name);
-        ensure!(after > before, "{name} has not grown for {what}");
+        ensure!(after.file > before.file, "{name} has not grown for {what}");
     }
-    Ok(after.map(|after| after - before))
+    Ok(after.map(|after| Bytes {
+        file: after.file - before.file,
+        ..after
+    }))
 }
 
-fn size(store: &Store, recording: &recordings::Recording, bytes: u64, json: bool) -> Size {
+fn size(store: &Store, recording: &recordings::Recording, grown: Bytes, json: bool) -> Size {
+    let bytes = grown.file - grown.findings;
     let size = Size {
         store: store.name(),
         recording: recording.name,
         values: recording.values,
         bytes,
         bytes_per_value: rounded(bytes as f64 / recording.values as f64),
+        findings_bytes: grown.findings,
     };
     if !json {
         println!(
-            "{:<18} {:<10} {:>9} values {:>10} bytes {:>7.3} bytes/value",
-            size.store, size.recording, size.values, size.bytes, size.bytes_per_value
+            "{:<18} {:<10} {:>9} values {:>10} bytes {:>7.3} bytes/value, and {} bytes of findings",
+            size.store,
+            size.recording,
+            size.values,
+            size.bytes,
+            size.bytes_per_value,
+            size.findings_bytes
         );
     }
     size

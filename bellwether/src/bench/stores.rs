@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
+use historian::DiskUse;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,6 +17,8 @@ use super::engine::Engine;
 const REQUEST: Duration = Duration::from_mins(2);
 /// What was written has to be found within this.
 const FOUND_WITHIN: Duration = Duration::from_mins(10);
+/// A database has to be there within this after it was ordered.
+const MADE_WITHIN: Duration = Duration::from_secs(30);
 /// How often the count is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A folder whose size has not changed for this long is not being compacted.
@@ -48,6 +51,21 @@ pub(super) enum Store {
     },
 }
 
+/// The size of a store on disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bytes {
+    /// All of it.
+    pub(super) file: u64,
+    /// What of it was not sent but found: no other store says anything of its readings.
+    pub(super) findings: u64,
+}
+
+impl Bytes {
+    fn of(file: u64) -> Self {
+        Self { file, findings: 0 }
+    }
+}
+
 impl Store {
     /// Its name in the results.
     pub(super) fn name(&self) -> &'static str {
@@ -76,11 +94,7 @@ impl Store {
                 // A name of its own: one that was just dropped cannot always be made again.
                 let nth = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);
                 database.store(nth, Ordering::Relaxed);
-                let order = format!("CREATE DATABASE {}", named(nth));
-                let request = client.post(format!("{url}/query"));
-                let done = request.query(&[("q", order)]).send().await?;
-                done.error_for_status()?;
-                Ok(())
+                influx_create(client, url, &named(nth)).await
             }
         }
     }
@@ -161,7 +175,7 @@ impl Store {
     ///
     /// # Errors
     /// When the folder cannot be read or never comes to rest.
-    pub(super) async fn size(&mut self, client: &reqwest::Client) -> Result<Option<u64>> {
+    pub(super) async fn size(&mut self, client: &reqwest::Client) -> Result<Option<Bytes>> {
         match self {
             Self::Bellwether(engine) => {
                 let data = engine.data();
@@ -169,7 +183,9 @@ impl Store {
                 engine.caught_up().await?;
                 settled(&data, "historian.db").await?;
                 engine.terminate().await?;
-                Ok(Some(folder_size(&data, "historian.db")?))
+                let file = folder_size(&data, "historian.db")?;
+                let findings = DiskUse::of(&data.join("historian.db"))?.findings;
+                Ok(Some(Bytes { file, findings }))
             }
             Self::Victoria { url, data } => {
                 let Some(data) = data else { return Ok(None) };
@@ -177,10 +193,10 @@ impl Store {
                     let url = format!("{url}/internal/{order}");
                     client.get(url).send().await?.error_for_status()?;
                 }
-                settled(data, "").await.map(Some)
+                settled(data, "").await.map(|file| Some(Bytes::of(file)))
             }
             Self::Influx { data, .. } => match data {
-                Some(data) => settled(data, "").await.map(Some),
+                Some(data) => settled(data, "").await.map(|file| Some(Bytes::of(file))),
                 None => Ok(None),
             },
         }
@@ -257,6 +273,32 @@ async fn victoria_count(client: &reqwest::Client, url: &str) -> Result<u64> {
     // No series yet: no value.
     let value = &answer["data"]["result"][0]["value"][1];
     Ok(value.as_str().map_or(Ok(0.0), str::parse::<f64>)? as u64)
+}
+
+/// Makes a database and waits until it is listed: an order that failed is answered with 200.
+async fn influx_create(client: &reqwest::Client, url: &str, database: &str) -> Result<()> {
+    let from = Instant::now();
+    loop {
+        let made = influx_query(client, url, &format!("CREATE DATABASE {database}")).await?;
+        let listed = influx_query(client, url, "SHOW DATABASES").await?;
+        if listed["results"][0]["series"][0]["values"]
+            .as_array()
+            .is_some_and(|rows| rows.iter().any(|row| row[0] == database))
+        {
+            return Ok(());
+        }
+        ensure!(
+            from.elapsed() < MADE_WITHIN,
+            "influxdb does not make {database}: {made}, and lists {listed}"
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn influx_query(client: &reqwest::Client, url: &str, query: &str) -> Result<Value> {
+    let request = client.post(format!("{url}/query")).query(&[("q", query)]);
+    let answer = request.timeout(REQUEST).send().await?;
+    Ok(answer.error_for_status()?.json().await?)
 }
 
 async fn influx_count(client: &reqwest::Client, url: &str, database: &str) -> Result<u64> {

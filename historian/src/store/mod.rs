@@ -44,6 +44,7 @@ mod compact;
 mod config;
 mod damage;
 mod disk;
+mod disk_use;
 mod findings;
 mod flush;
 mod follow;
@@ -75,6 +76,7 @@ use rusqlite::Connection;
 use telemetry::{Clock, DeviceId, Offset, SignalName, SystemClock, Timestamp};
 
 pub(crate) use self::chunk::GONE;
+pub use self::disk_use::DiskUse;
 use self::findings::Findings;
 pub use self::read_only::StoreReader;
 use self::state::State;

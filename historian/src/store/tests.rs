@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{FindingKind, FindingQuery, Retention, SeriesKey, Store, StoreConfig};
+use super::{DiskUse, FindingKind, FindingQuery, Retention, SeriesKey, Store, StoreConfig};
 use crate::{
     error::HistorianError,
     journal::{Journal, JournalConfig},
@@ -405,6 +405,27 @@ async fn queries_see_every_reading_while_chunks_are_flushed_and_merged() {
         assert_eq!(seconds, (0..(part + 1) * 10).collect::<Vec<_>>());
     }
     house.close().await;
+}
+
+#[tokio::test]
+async fn what_a_file_is_used_for_adds_up_to_no_more_than_the_file() {
+    let house = House::open(TempDir::new().unwrap(), &clock(), |_| ()).await;
+    house.append("pump-1", ramp(0..5_000)).await;
+    house.settle().await;
+    let path = house.folder.path().join("store.db");
+    let folder = house.close().await;
+    let before = DiskUse::of(&path).unwrap();
+    assert!(before.readings > 0 && before.readings + before.findings < before.file);
+
+    let house = House::open(folder, &clock(), |_| ()).await;
+    let noise = |at: i64| (at * 7_919 % 100_003) as f64 / 1_001.0;
+    let findings = (0..20_000).map(|at| assessment("pump-1", at, noise(at)));
+    house.store.put_findings(findings.collect()).await.unwrap();
+    let _folder = house.close().await;
+    let after = DiskUse::of(&path).unwrap();
+    assert!(after.findings > before.findings);
+    assert_eq!(after.readings, before.readings);
+    assert!(after.readings + after.findings < after.file);
 }
 
 pub(super) fn assessment(asset: &str, second: i64, health: f64) -> Finding {
