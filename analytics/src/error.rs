@@ -35,6 +35,9 @@ pub enum AnalyticsError {
         /// What is wrong with them.
         problem: &'static str,
     },
+    /// Learning was broken off by the caller.
+    #[error("learning was stopped")]
+    Stopped,
     /// The saved state of a device was written by another format.
     #[error(
         "the saved analytics state of device {key} has format {found}, this program reads format {expected}"

@@ -10,15 +10,20 @@
 //! load that changes; an asset whose like has failed before deserves a better model.
 
 pub mod calibration;
+pub(crate) mod chance;
 pub mod classify;
 pub mod combine;
 pub mod decision;
 pub mod distribution;
 pub mod family;
+pub mod fleet;
 pub(crate) mod history;
 pub mod life;
+pub mod lives;
 mod newton;
 pub mod passage;
+pub mod path;
+pub mod trees;
 pub(crate) mod trend;
 
 use serde::{Deserialize, Serialize};
