@@ -15,6 +15,8 @@ pub(crate) enum Suite {
     Femto,
     /// IMS Cincinnati: bearings run to failure.
     Ims,
+    /// NASA C-MAPSS: simulated turbofans run to failure.
+    Cmapss,
 }
 
 impl Suite {
@@ -25,6 +27,7 @@ impl Suite {
             Self::Nab => "nab",
             Self::Femto => "femto",
             Self::Ims => "ims",
+            Self::Cmapss => "cmapss",
         }
     }
 
@@ -39,7 +42,7 @@ impl Suite {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// Suite: skab, nab, femto or ims
+    /// Suite: skab, nab, femto, ims or cmapss
     #[arg(value_enum, hide_possible_values = true)]
     pub(crate) suite: Suite,
     /// Folder of the suite's recordings, or the folder that holds it

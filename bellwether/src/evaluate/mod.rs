@@ -1,4 +1,5 @@
-//! `bellwether evaluate`: the detectors of the product against recordings with known faults.
+//! `bellwether evaluate`: the detectors and forecasts of the product against recordings whose
+//! faults and ends are known.
 //!
 //! Each suite has one fixed configuration that a user could have chosen without the labels;
 //! nothing is tuned on what is evaluated here. Beside every figure stands what a trivial
@@ -6,6 +7,7 @@
 
 mod args;
 mod bearings;
+mod cmapss;
 mod detect;
 mod nab;
 mod nab_rules;
@@ -33,6 +35,7 @@ enum Figures {
     Nab(nab::Figures),
     Femto(bearings::Figures),
     Ims(bearings::Figures),
+    Cmapss(cmapss::Figures),
 }
 
 /// Evaluates a suite and prints its figures.
@@ -55,6 +58,7 @@ fn evaluate(args: &EvaluateArgs) -> Result<Figures> {
         Suite::Nab => Figures::Nab(nab::evaluate(&data, out)?),
         Suite::Femto => Figures::Femto(bearings::femto(&data, out)?),
         Suite::Ims => Figures::Ims(bearings::ims(&data, out)?),
+        Suite::Cmapss => Figures::Cmapss(cmapss::evaluate(&data, out)?),
     })
 }
 
@@ -73,6 +77,7 @@ fn text(figures: &Figures) -> String {
         Figures::Skab(figures) => skab_text(figures),
         Figures::Nab(figures) => nab_text(figures),
         Figures::Femto(figures) | Figures::Ims(figures) => bearings_text(figures),
+        Figures::Cmapss(figures) => cmapss::text(figures),
     }
 }
 
