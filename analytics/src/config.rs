@@ -37,6 +37,9 @@ pub struct Config {
     /// Alarms a month on a healthy asset that are bearable: where more were measured, the alarm
     /// limit of that device is raised until it holds. Above 0, at most 1,000.
     pub alarms_per_asset_month: f64,
+    /// Most cycles of a life kept for a model that is promoted in the middle of it (about
+    /// 4 bytes a signal each); older ones are forgotten. Training keeps all. 1 to 1,000,000.
+    pub cycles_kept: u32,
     /// Most devices watched. Unknown devices may be admitted without registration, so this
     /// bounds the memory (about 20 kB a device); further devices are counted, not watched.
     pub max_devices: usize,
@@ -54,6 +57,8 @@ impl Default for Config {
             off: 0.8,
             health_limit: 30.0,
             alarms_per_asset_month: 1.0,
+            // Lives of hundreds of cycles; 16 kB a device with eight signals.
+            cycles_kept: 512,
             max_devices: 100_000,
         }
     }
@@ -129,6 +134,12 @@ impl Config {
             "a number above 0, at most 1000",
         )?;
         rule(
+            (1..=1_000_000).contains(&self.cycles_kept),
+            "cycles_kept",
+            &self.cycles_kept,
+            "1 to 1000000",
+        )?;
+        rule(
             self.max_devices >= 1,
             "max_devices",
             &self.max_devices,
@@ -164,7 +175,7 @@ mod tests {
     #[test]
     fn the_default_is_valid_and_each_bad_value_is_named() {
         Config::default().check().unwrap();
-        let spoil: [(&str, Spoil); 10] = [
+        let spoil: [(&str, Spoil); 11] = [
             ("learning_rows", |c| c.learning_rows = 99),
             ("lateness", |c| c.lateness = Duration::from_secs(3601)),
             ("report_interval", |c| c.report_interval = Duration::ZERO),
@@ -174,6 +185,7 @@ mod tests {
             ("off", |c| c.off = f64::NAN),
             ("health_limit", |c| c.health_limit = 61.0),
             ("alarms_per_asset_month", |c| c.alarms_per_asset_month = 0.0),
+            ("cycles_kept", |c| c.cycles_kept = 0),
             ("max_devices", |c| c.max_devices = 0),
         ];
         for (key, spoil) in spoil {

@@ -7,8 +7,8 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use telemetry::{
-    AssetId, AssetModel, DeviceId, Event, Finding, JournalRecord, Outcome, ReadingBatch,
-    SignalName, Waveform,
+    AssetId, AssetModel, AssetModelId, DeviceId, Event, Finding, JournalRecord, Outcome,
+    ReadingBatch, SignalName, Waveform,
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     monitor::{Known, Monitor, State},
     names::Names,
     peers::{Groups, Others},
+    prognosis::{course::Course, cycles::Cycle, serving::Forecaster},
     snapshot,
     stage::Stage,
     vibration::Analyser,
@@ -54,7 +55,32 @@ pub struct Fleet {
     analyser: Analyser,
     /// Snapshots that gave no row.
     unreadable: u64,
+    /// The model that looks ahead, by kind of machine.
+    forecasters: BTreeMap<AssetModelId, Arc<dyn Forecaster>>,
+    /// Lives that were restored before their device was.
+    courses: FxHashMap<DeviceId, Course>,
+    /// Since when assets live, as far as that was told, microseconds: also of those that have not
+    /// sent a reading yet. As many as devices are watched.
+    begun: BTreeMap<AssetId, i64>,
+    /// Of these, what has not been saved.
+    begun_dirty: BTreeSet<AssetId>,
 }
+
+/// The cycles one device saw of the life of its machine.
+#[derive(Debug, Clone)]
+pub struct WatchedLife {
+    /// The device.
+    pub device: DeviceId,
+    /// Cycles lived before the first of [`Self::cycles`]; none when nobody knows.
+    pub age: Option<f64>,
+    /// The cycles, oldest first.
+    pub cycles: Vec<Cycle>,
+}
+
+/// What the keys of saved lives begin with; the slash keeps them apart from device ids.
+const LIFE_KEY: &str = "life/";
+/// And those of saved beginnings.
+const BEGUN_KEY: &str = "begun/";
 
 /// How devices are watched, and how their snapshots are.
 #[derive(Debug)]
@@ -94,6 +120,10 @@ impl Fleet {
             },
             analyser: Analyser::new(),
             unreadable: 0,
+            forecasters: BTreeMap::new(),
+            courses: FxHashMap::default(),
+            begun: BTreeMap::new(),
+            begun_dirty: BTreeSet::new(),
             monitors: Vec::new(),
             by_device: FxHashMap::default(),
             by_asset: BTreeMap::new(),
@@ -128,6 +158,7 @@ impl Fleet {
                     self.judged(asset, Some(*outcome));
                 }
                 Event::NormalAccepted { asset, .. } => self.judged(asset, None),
+                Event::LifeBegan { asset, at } => self.life_began(asset, at.as_micros()),
                 _ => {}
             }
         }
@@ -211,11 +242,13 @@ impl Fleet {
             if self.monitors[route as usize].state.asset != assignment.asset {
                 let asset = assignment.asset.clone();
                 self.unlist(route);
-                let monitor = Monitor::new(
-                    asset.clone(),
-                    device.clone(),
-                    self.configs.for_device(device),
-                );
+                let config = self.configs.for_device(device);
+                let mut monitor = Monitor::new(asset.clone(), device.clone(), config);
+                // The saved life of the other machine must not come back.
+                monitor.course_dirty = true;
+                if let Some(at) = self.begun.get(&asset) {
+                    monitor.life_began(*at);
+                }
                 self.monitors[route as usize] = monitor;
                 self.list(asset, device.clone(), route);
             }
@@ -236,10 +269,17 @@ impl Fleet {
         route
     }
 
-    /// Uses a model from now on, and compares the machine with those of that model if it wants.
+    /// Uses a model from now on, tells who looks ahead for such machines, and compares the machine
+    /// with those of that model if it wants.
     fn set_model(&mut self, route: u32, model: Option<Arc<AssetModel>>) {
         let monitor = &mut self.monitors[route as usize];
-        if !monitor.set_model(model) || monitor.wanted_group() == monitor.state.group.as_ref() {
+        let is_other = monitor.set_model(model);
+        let id = monitor.knowledge.model().map(|model| &model.id);
+        let forecaster = id.and_then(|id| self.forecasters.get(id));
+        if is_other || !monitor.is_forecast_by(forecaster) {
+            monitor.set_forecaster(forecaster);
+        }
+        if !is_other || monitor.wanted_group() == monitor.state.group.as_ref() {
             return;
         }
         let group = monitor.wanted_group().cloned();
@@ -249,7 +289,37 @@ impl Fleet {
         join(&mut self.groups, &monitor.state);
     }
 
-    fn admit(&mut self, monitor: Monitor) -> u32 {
+    /// Lets a trained model look ahead for all machines of a kind, from their next record on;
+    /// none leaves it to their trends. Whoever feeds the fleet calls this at the place of
+    /// [`Event::ModelPromoted`], and once after restoring.
+    pub fn serve(&mut self, asset_model: &AssetModelId, forecaster: Option<Arc<dyn Forecaster>>) {
+        match forecaster {
+            Some(forecaster) => {
+                self.forecasters.insert(asset_model.clone(), forecaster);
+            }
+            None => {
+                self.forecasters.remove(asset_model);
+            }
+        }
+    }
+
+    /// The life of an asset as far as it is kept, by device.
+    pub fn lives(&self, asset: &AssetId) -> Vec<WatchedLife> {
+        let watched = self.routes_of(asset).into_iter().map(|route| {
+            let Monitor { state, course, .. } = &self.monitors[route as usize];
+            WatchedLife {
+                device: state.device.clone(),
+                age: course.age(),
+                cycles: course.cycles().cloned().collect(),
+            }
+        });
+        watched.filter(|life| !life.cycles.is_empty()).collect()
+    }
+
+    fn admit(&mut self, mut monitor: Monitor) -> u32 {
+        if let Some(at) = self.begun.get(&monitor.state.asset).copied() {
+            monitor.life_began(at);
+        }
         let route = self.monitors.len() as u32;
         let (asset, device) = (monitor.state.asset.clone(), monitor.state.device.clone());
         self.by_device.insert(device.clone(), route);
@@ -292,8 +362,20 @@ impl Fleet {
         }
     }
 
+    fn life_began(&mut self, asset: &AssetId, at: i64) {
+        for route in self.routes_of(asset) {
+            self.monitors[route as usize].life_began(at);
+        }
+        let has_room = self.begun.len() < self.configs.readings.max_devices;
+        if has_room || self.begun.contains_key(asset) {
+            let began = self.begun.entry(asset.clone()).or_insert(at);
+            *began = at.max(*began);
+            self.begun_dirty.insert(asset.clone());
+        }
+    }
+
     /// The states that changed since the last call, each with the key for [`Self::restore`]
-    /// (the device id), in the order the devices were first seen.
+    /// (the device id, and `life/` before it for the life of its machine), in the order the devices were first seen.
     ///
     /// # Errors
     /// [`AnalyticsError::StateUnwritable`] when a state cannot be encoded; it stays due.
@@ -304,9 +386,20 @@ impl Fleet {
                 let key = monitor.state.device.as_str();
                 states.push((key.to_owned(), snapshot::encode(key, &monitor.state)?));
             }
+            if monitor.course_dirty {
+                let key = format!("{LIFE_KEY}{}", monitor.state.device);
+                let bytes = snapshot::encode(&key, &monitor.course)?;
+                states.push((key, bytes));
+            }
         }
+        for asset in &self.begun_dirty {
+            let key = format!("{BEGUN_KEY}{asset}");
+            let bytes = snapshot::encode(&key, &self.begun.get(asset))?;
+            states.push((key, bytes));
+        }
+        self.begun_dirty.clear();
         for monitor in &mut self.monitors {
-            monitor.dirty = false;
+            (monitor.dirty, monitor.course_dirty) = (false, false);
         }
         Ok(states)
     }
@@ -317,6 +410,16 @@ impl Fleet {
     /// [`AnalyticsError::StateFormat`] or [`AnalyticsError::StateUnreadable`] when the bytes
     /// are not a state of this format saved under this key; the fleet is then unchanged.
     pub fn restore(&mut self, key: &str, bytes: &[u8]) -> Result<(), AnalyticsError> {
+        if let Some(device) = key.strip_prefix(LIFE_KEY) {
+            return self.restore_life(key, device, bytes);
+        }
+        if let Some(asset) = key.strip_prefix(BEGUN_KEY) {
+            let at: Option<i64> = snapshot::decode(key, bytes)?;
+            if let (Ok(asset), Some(at)) = (AssetId::new(asset), at) {
+                self.begun.insert(asset, at);
+            }
+            return Ok(());
+        }
         let state: State = snapshot::decode(key, bytes)?;
         let unreadable = |problem: &str| AnalyticsError::StateUnreadable {
             key: key.to_owned(),
@@ -328,7 +431,10 @@ impl Fleet {
         if !state.is_consistent() {
             return Err(unreadable("its parts contradict each other"));
         }
-        let monitor = Monitor::restored(state, &mut self.names);
+        let mut monitor = Monitor::restored(state, &mut self.names);
+        if let Some(course) = self.courses.remove(&monitor.state.device) {
+            monitor.course = course;
+        }
         if let Some(&route) = self.by_device.get(&monitor.state.device) {
             self.unlist(route);
             let (asset, device) = (monitor.state.asset.clone(), monitor.state.device.clone());
@@ -340,12 +446,35 @@ impl Fleet {
         Ok(())
     }
 
+    fn restore_life(
+        &mut self,
+        key: &str,
+        device: &str,
+        bytes: &[u8],
+    ) -> Result<(), AnalyticsError> {
+        let course: Course = snapshot::decode(key, bytes)?;
+        let unreadable = || AnalyticsError::StateUnreadable {
+            key: key.to_owned(),
+            problem: "it belongs to no device".to_owned(),
+        };
+        let device = DeviceId::new(device).map_err(|_| unreadable())?;
+        match self.by_device.get(&device) {
+            Some(route) => self.monitors[*route as usize].course = course,
+            None => {
+                self.courses.insert(device, course);
+            }
+        }
+        Ok(())
+    }
+
     /// What is known about an asset now; none when no device of it has sent a reading.
     pub fn latest(&self, asset: &AssetId) -> Option<AssetView> {
         let views = self.routes_of(asset).into_iter().filter_map(|route| {
             let monitor = &self.monitors[route as usize];
             let config = self.configs.of(monitor);
-            monitor.state.view(config, &monitor.knowledge)
+            let mut view = monitor.state.view(config, &monitor.knowledge)?;
+            view.prognosis = monitor.course.told().or(view.prognosis);
+            Some(view)
         });
         let devices: Vec<_> = views.collect();
         (!devices.is_empty()).then(|| AssetView {

@@ -27,6 +27,8 @@
 //! | [`WorkOrderClosed`](telemetry::Event::WorkOrderClosed) that changed the machine | all devices of the asset learn anew |
 //! | [`NormalAccepted`](telemetry::Event::NormalAccepted) | the same |
 //! | the model wants `fleet` | compared with what its peers told of the spans before; see the module `peers` |
+//! | [`LifeBegan`](telemetry::Event::LifeBegan) | the cycles before it belong to the life before |
+//! | a trained model is promoted ([`Fleet::serve`]) | it is shown the life from its beginning and speaks instead of the trend |
 //! | nothing moves | a word an hour; see the module `news` |
 //!
 //! Findings lag event time by the lateness bound: a row is scored once a row of the same
@@ -56,7 +58,7 @@ mod waves;
 
 pub use config::Config;
 pub use error::AnalyticsError;
-pub use fleet::{Assignment, Fleet};
+pub use fleet::{Assignment, Fleet, WatchedLife};
 pub use health::explanation::explain;
 pub use manipulation::features::{Feature, SignalFeatures};
 pub use view::{AssetView, DeviceView, FalseAlarms, FleetStats, NormalRange, SignalView};

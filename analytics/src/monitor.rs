@@ -35,6 +35,11 @@ use crate::{
     names::Names,
     news::{self, Said},
     peers::{Company, Others},
+    prognosis::{
+        course::{Course, Of},
+        cycles::{Cycle, CycleSpec, CycleSum},
+        serving::Forecaster,
+    },
     stage::{self, Change, Look, Stage, Watching},
     waves,
 };
@@ -71,6 +76,13 @@ pub(crate) struct State {
     pub(crate) said: Option<Said>,
     pub(crate) samples: u64,
     pub(crate) thin: u64,
+    /// The cycle under way; none while nothing says what a cycle is.
+    pub(crate) cycle: Option<CycleSum>,
+    /// Whether a trained model speaks for the device, so that its trend keeps still.
+    pub(crate) is_forecast: bool,
+    /// Cycles that ended and still have to be taken into the course of the life.
+    #[serde(skip)]
+    ended: Vec<Cycle>,
 }
 
 /// What a row meets beside the state of its device.
@@ -87,8 +99,14 @@ pub(crate) struct Monitor {
     /// Name numbers by slot, for finding the slot of a value.
     numbers: Vec<u32>,
     pub(crate) knowledge: Knowledge,
+    /// The promoted model of the kind of machine.
+    forecaster: Option<Arc<dyn Forecaster>>,
+    /// The life of the machine; saved apart, because it changes once a cycle only.
+    pub(crate) course: Course,
     /// Whether the state changed since it was saved.
     pub(crate) dirty: bool,
+    /// Whether the life did.
+    pub(crate) course_dirty: bool,
 }
 
 impl Monitor {
@@ -114,10 +132,16 @@ impl Monitor {
                 said: None,
                 samples: 0,
                 thin: 0,
+                cycle: None,
+                is_forecast: false,
+                ended: Vec::new(),
             },
             numbers: Vec::new(),
             knowledge: Knowledge::default(),
+            forecaster: None,
+            course: Course::default(),
             dirty: true,
+            course_dirty: false,
         }
     }
 
@@ -128,7 +152,10 @@ impl Monitor {
             numbers: numbers.collect(),
             state,
             knowledge: Knowledge::default(),
+            forecaster: None,
+            course: Course::default(),
             dirty: false,
+            course_dirty: false,
         }
     }
 
@@ -152,6 +179,66 @@ impl Monitor {
         is_wanted.then_some(&model.id)
     }
 
+    /// Lets this model look ahead from now on; none leaves the trend alone. What a cycle is comes
+    /// from the model that serves, and before there is one from the asset model.
+    pub(crate) fn set_forecaster(&mut self, forecaster: Option<&Arc<dyn Forecaster>>) {
+        let spec = match forecaster {
+            Some(forecaster) => Some(forecaster.cycles().clone()),
+            None => self.knowledge.model().and_then(CycleSpec::of),
+        };
+        if self.state.cycle.as_ref().map(CycleSum::spec) != spec.as_ref() {
+            self.state.cycle = spec.map(|spec| CycleSum::new(spec, &self.state.signals));
+            self.course.forget();
+            (self.dirty, self.course_dirty) = (true, true);
+        }
+        let width = self.state.cycle.as_ref().map_or(0, CycleSum::width);
+        if !self.course.fits(width) {
+            self.course.forget();
+        }
+        self.forecaster = forecaster.cloned();
+        if !self.course.is_served_by(forecaster) {
+            self.course.serve(forecaster);
+            self.course_dirty = true;
+        }
+        self.state.is_forecast = self.course.speaks();
+    }
+
+    /// Whether this is the model that looks ahead.
+    pub(crate) fn is_forecast_by(&self, forecaster: Option<&Arc<dyn Forecaster>>) -> bool {
+        match (&self.forecaster, forecaster) {
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// The life of the machine began at `at`, microseconds of event time.
+    pub(crate) fn life_began(&mut self, at: i64) {
+        if at >= self.state.at
+            && let Some(cycle) = &mut self.state.cycle
+        {
+            cycle.restart();
+        }
+        self.course.begin(at, self.forecaster.as_ref());
+        self.state.is_forecast = self.course.speaks();
+        (self.dirty, self.course_dirty) = (true, true);
+    }
+
+    /// Takes ended cycles into the course of the life.
+    fn live_on(&mut self, config: &Config, findings: &mut Vec<Finding>) {
+        let of = Of {
+            asset: &self.state.asset,
+            device: &self.state.device,
+            most: config.cycles_kept as usize,
+        };
+        for cycle in std::mem::take(&mut self.state.ended) {
+            let told = self.course.push(of, cycle, self.forecaster.as_ref());
+            findings.extend(told.map(Finding::Prognosis));
+        }
+        self.state.is_forecast = self.course.speaks();
+        self.course_dirty = true;
+    }
+
     /// A person has looked at the machine, or accepted what it does (no outcome). Unless that
     /// changed nothing, what is normal is forgotten and learned anew from the rows that follow.
     pub(crate) fn judged(&mut self, config: &Config, outcome: Option<Outcome>) {
@@ -160,6 +247,10 @@ impl Monitor {
         self.dirty = true;
         if outcome.is_none_or(Outcome::starts_new_baseline) {
             self.relearn(config);
+        }
+        if outcome.is_some_and(Outcome::starts_new_life) {
+            // Orders end by the clock of the office, and a life by that of the machine.
+            self.life_began(self.state.at.saturating_add(1));
         }
     }
 
@@ -209,6 +300,9 @@ impl Monitor {
         while let Some((at, row)) = self.state.reorder.pop(lateness) {
             self.state.row((known, &self.knowledge), at, row, findings);
             self.state.reorder.release(row);
+            if !self.state.ended.is_empty() {
+                self.live_on(config, findings);
+            }
         }
     }
 
@@ -250,6 +344,9 @@ impl Monitor {
         self.state.said = None;
         self.state.bounds.restart(newest);
         self.state.early_mode = None;
+        if let Some(cycle) = &mut self.state.cycle {
+            cycle.restart_time();
+        }
         if let Stage::Watching(watching) = &mut self.state.stage {
             watching.restart_time(newest);
         }
@@ -308,6 +405,9 @@ impl State {
             }
         };
         let operating = self.operating.update(at, value);
+        if let Some(cycle) = &mut self.cycle {
+            self.ended.extend(cycle.push(at, operating, value));
+        }
         self.at = at;
         if self.operating.take_surprise() {
             // What was taken for running was not: what is normal has still to be seen.
@@ -491,6 +591,7 @@ impl State {
         }
         if let Stage::Watching(watching) = &mut self.stage
             && std::mem::take(&mut watching.prognoser.is_news)
+            && !self.is_forecast
         {
             findings.extend(self.prognosis(config).map(Finding::Prognosis));
         }
@@ -516,6 +617,9 @@ impl State {
         let model = knowledge.model();
         self.bounds.bind(model, &self.signals);
         self.usual.bind(knowledge.signatures().features());
+        if let Some(cycle) = &mut self.cycle {
+            cycle.bind(&self.signals);
+        }
         match &self.stage {
             Stage::Learning(learned) if learned.rows() == 0 => {
                 self.operating = Operating::new(&self.signals, model);
@@ -544,6 +648,10 @@ impl State {
             && self.bounds.is_consistent(slots)
             && self.usual.is_consistent(slots)
             && self.accepted.len() <= slots
+            && self
+                .cycle
+                .as_ref()
+                .is_none_or(|cycle| cycle.is_consistent(slots))
             && stage
     }
 }

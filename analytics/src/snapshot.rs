@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::AnalyticsError;
 
 const MAGIC: [u8; 4] = *b"BWAN";
-const FORMAT: u16 = 6;
+const FORMAT: u16 = 7;
 const HEADER: usize = 6;
 
 pub(crate) fn encode<T: Serialize>(key: &str, state: &T) -> Result<Vec<u8>, AnalyticsError> {

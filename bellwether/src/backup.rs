@@ -21,7 +21,7 @@ use crate::{
 
 /// What follows the journal besides the historian, in the order in which it is copied. Each may
 /// be ahead of the journal's copy, because all of them take what they have seen before as seen.
-const FOLLOWERS: [&str; 2] = ["cases.db", "service.db"];
+const FOLLOWERS: [&str; 3] = ["cases.db", "service.db", historian::MODELS_FILE];
 
 /// Which data directory.
 #[derive(Debug, Args)]

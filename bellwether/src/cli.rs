@@ -18,6 +18,7 @@ use crate::{
     evaluate::EvaluateArgs,
     export::ExportArgs,
     import::ImportArgs,
+    prognosis::verb::TrainArgs,
     remote::{dead_letters::DeadLetterVerb, devices::DeviceVerb, onboard::OnboardArgs},
     replay::Speed,
 };
@@ -36,6 +37,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a run")]
 pub(crate) enum Verb {
     /// Show everything at once: a simulated plant, the program, and its web page.
     Demo(DemoArgs),
@@ -47,6 +49,8 @@ pub(crate) enum Verb {
     Replay(ReplayArgs),
     /// Import recorded tables: CSV, InfluxDB line protocol, Parquet.
     Import(ImportArgs),
+    /// Learn the remaining life of a kind of machine from the lives of its like.
+    Train(TrainArgs),
     /// Export readings as CSV, line protocol or Parquet, also while the program runs.
     Export(ExportArgs),
     /// Run the detectors over recordings with known faults, and print what they reach.
@@ -321,6 +325,10 @@ mod tests {
             "bellwether device certificate p1 name --quota-messages 5 --json",
             "bellwether device revoke 7 --api http://127.0.0.1:8081",
             "bellwether onboard fleet.csv --dry-run --tokens out.csv",
+            "bellwether train --asset-model centrifugal-pump --horizon 14d --by anna",
+            "bellwether train --asset-model centrifugal-pump --data ./bellwether-data --promote --json",
+            "bellwether import history --failures f.csv --map failures.asset=machineID --dry-run",
+            "bellwether import history --assets a.csv --maintenance m.csv --errors e.csv --data ./d",
             "bellwether dead-letter list --reason out_of_range --state all",
             "bellwether dead-letter replay --id 4 --id 5",
             "bellwether dead-letter replay --reason out_of_range --device p1",
@@ -340,6 +348,10 @@ mod tests {
             "bellwether device certificate p1 fingerprint",
             "bellwether device token gw --topic-prefix telemetry/hall-3",
             "bellwether device list --api plant",
+            "bellwether train",
+            "bellwether train --asset-model a/b",
+            "bellwether import history",
+            "bellwether import",
             "bellwether dead-letter replay",
             "bellwether dead-letter replay --id 4 --reason out_of_range",
             "bellwether dead-letter list --reason bad_luck",

@@ -4,6 +4,7 @@
 //! crates of the other rooms; see `ARCHITECTURE.md`.
 
 mod app;
+mod background;
 mod backup;
 mod bench;
 mod broker_url;
@@ -17,6 +18,7 @@ mod logs;
 mod models;
 mod outcomes;
 mod pipeline;
+mod prognosis;
 mod progress;
 mod publisher;
 mod recorded;

@@ -15,7 +15,6 @@
 //! acknowledgements. So the pause after a save is a multiple of what it took.
 
 mod apply;
-mod background;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,11 +22,11 @@ use std::{
     time::Duration,
 };
 
-use alerting::{AlertingError, CaseDesk};
+use alerting::{AlertingError, Case, CaseDesk, CaseEventKind};
 use analytics::{AnalyticsError, Fleet};
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
-use historian::{HistorianError, Journal, Snapshot, Store};
+use historian::{HistorianError, Journal, ModelRegistry, Snapshot, Store};
 use service::{Service, ServiceError};
 use telemetry::{
     AdvisorySink, AssetId, AssetModel, AssetModelId, Clock, DeviceId, Finding, JournalRecord,
@@ -36,8 +35,8 @@ use telemetry::{
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::{background::Background, prognosis::serve::Promoted};
 use apply::{Applied, ClosedOrders, Worker};
-use background::Background;
 
 /// The name of this reader in the journal.
 pub(crate) const READER: &str = "analytics";
@@ -56,6 +55,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 /// The snapshot that is not a monitor. The slash keeps it apart from device ids.
 const CLOSED_ORDERS: &str = "bellwether/closed-orders";
+/// Likewise.
+const PROMOTED: &str = "bellwether/promoted-models";
 
 /// What the pipeline is connected to.
 pub(crate) struct PipelineParts {
@@ -66,6 +67,7 @@ pub(crate) struct PipelineParts {
     pub(crate) fleet: FleetView,
     pub(crate) events: EventBus,
     pub(crate) models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+    pub(crate) registry: ModelRegistry,
     pub(crate) analytics: analytics::Config,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -97,17 +99,21 @@ impl Pipeline {
         let mut fleet = Fleet::new(parts.analytics.clone())?;
         let position = parts.journal.register_reader(READER).await?;
         let mut closed = ClosedOrders::default();
+        let mut promoted = Promoted::default();
         for Snapshot { key, bytes } in parts.journal.load_snapshots(READER).await? {
             if key == CLOSED_ORDERS {
                 closed = ClosedOrders::decode(&bytes)?;
+            } else if key == PROMOTED {
+                promoted = Promoted::decode(&bytes)?;
             } else {
                 restore(&mut fleet, &key, &bytes)?;
             }
         }
+        promoted.serve_all(&parts.registry, &mut fleet);
         let now = Instant::now();
         let mut pipeline = Self {
-            worker: Some(Worker::new(fleet, closed)),
-            background: Background::start()?,
+            worker: Some(Worker::new(fleet, closed, promoted, parts.registry.clone())),
+            background: Background::start("analytics")?,
             position,
             saved: position,
             saved_at: now,
@@ -276,8 +282,21 @@ impl Pipeline {
             parts.events.case_changed(&change.case.id);
             self.changed.insert(change.case.asset.clone());
             self.advisories_wait = true;
+            if change.event == CaseEventKind::Refreshed && change.case.work_order.is_some() {
+                self.foresee(&change.case).await;
+            }
         }
         Ok(())
+    }
+
+    /// Lets the order of a case follow its forecast. What cannot be written now follows with the
+    /// next refresh of the case.
+    async fn foresee(&self, case: &Case) {
+        match self.parts.service.foresee(&case.advisory()).await {
+            Ok(Some(order)) => self.parts.events.work_order_changed(&order),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(case = %case.id, %error, "the date of its order waits"),
+        }
     }
 
     /// Hands cases without an order to the service system. What it cannot take now stays.

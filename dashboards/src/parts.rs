@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use alerting::CaseDesk;
-use historian::{InfluxMonitor, Journal, Store, TimeSeries};
+use historian::{InfluxMonitor, Journal, ModelRegistry, Store, TimeSeries};
 use ingest::{IngestStats, Intake};
 use service::Service;
 use telemetry::{AssetModel, AssetModelId, Clock, Timestamp};
@@ -31,6 +31,8 @@ pub struct Parts {
     pub service: Service,
     /// The present state of each asset, written by the pipeline.
     pub fleet: FleetView,
+    /// Trained models, trainings, and what forecasts were worth.
+    pub registry: ModelRegistry,
     /// Live changes on their way to browsers. The API marks what it changes itself; the
     /// pipeline marks the rest.
     pub events: EventBus,

@@ -15,6 +15,7 @@ pub mod backup;
 mod error;
 pub mod influx;
 pub mod journal;
+pub mod models;
 mod sqlite;
 pub mod store;
 mod time_series;
@@ -26,6 +27,10 @@ pub use influx::{
 pub use journal::{
     DeadLetterQuery, DeadLetterRoom, DeadLetterState, Journal, JournalConfig, JournalStats,
     ReaderPosition, Snapshot, StoredDeadLetter,
+};
+pub use models::{
+    ForecastScore, JobState, MODELS_FILE, ModelCard, ModelRegistry, NewJob, NewModel, Promotion,
+    Provenance, ScoreSummary, TrainingJob,
 };
 pub use store::{
     Bucket, DamagedChunk, DiskUse, FindingKind, FindingQuery, Grid, LateQuery, LateReadings,

@@ -14,11 +14,13 @@
 //! | [`lifecycle`]  | `next(status, action)`: every legal step                           |
 //! | [`credential`] | tokens and certificates: who may publish in a device's name          |
 //! | [`signals`]    | what is declared about the signals of one device                  |
+//! | [`history`]    | the past of assets from another system, cut into lives            |
 //! | [`onboard`]    | devices by the hundred: one CSV, every error, all or nothing       |
 //! | [`store`]      | [`Service`]: the SQLite file, the device registry, the ports       |
 
 pub mod credential;
 mod error;
+pub mod history;
 pub mod ledger;
 pub mod lifecycle;
 pub mod names;
@@ -33,6 +35,10 @@ pub use credential::{
     Access, CertificateBinding, Credential, CredentialKind, IssuedToken, TokenSpec,
 };
 pub use error::ServiceError;
+pub use history::{
+    AssetLives, HistoryKind, HistoryOptions, HistoryRecord, HistoryReport, LivesQuery, Mark,
+    RecordedLife,
+};
 pub use ledger::{
     Asset, AssetQuery, AssetUpdate, Customer, CustomerRef, Device, Engineer, NewAsset, NewCustomer,
     NewEngineer, NewSite, Registration, Site, SiteRef,

@@ -108,6 +108,11 @@ impl Outcome {
     pub const fn starts_new_baseline(self) -> bool {
         !matches!(self, Self::Duplicate | Self::Deferred)
     }
+
+    /// Whether the machine was repaired, so that the life that is forecast starts over.
+    pub const fn starts_new_life(self) -> bool {
+        matches!(self, Self::Confirmed | Self::OtherFaultFound)
+    }
 }
 
 /// What alerting asks of the service system (AG): consider this work, for these reasons.

@@ -104,6 +104,14 @@ pub enum Event {
         /// When it was said.
         at: Timestamp,
     },
+    /// A machine, or the part of it whose life is forecast, was new at this time, as a record
+    /// from outside says: what was measured before belongs to the life before.
+    LifeBegan {
+        /// The asset.
+        asset: AssetId,
+        /// When it was new.
+        at: Timestamp,
+    },
     /// A trained model of a kind of machine serves from here on: a replay forecasts with the
     /// same model from the same place. Rolling back is promoting an earlier version.
     ModelPromoted {

@@ -20,3 +20,4 @@ mod recorded_pump_fault_becomes_a_work_order;
 mod recordings_go_in_and_out;
 mod restart_changes_nothing;
 mod starting_and_stopping;
+mod the_past_dates_the_order;

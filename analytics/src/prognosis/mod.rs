@@ -13,6 +13,8 @@ pub mod calibration;
 pub(crate) mod chance;
 pub mod classify;
 pub mod combine;
+pub(crate) mod course;
+pub mod cycles;
 pub mod decision;
 pub mod distribution;
 pub mod family;
@@ -23,6 +25,8 @@ pub mod lives;
 mod newton;
 pub mod passage;
 pub mod path;
+pub mod serving;
+pub mod trained;
 pub mod trees;
 pub(crate) mod trend;
 

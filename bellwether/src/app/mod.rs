@@ -25,7 +25,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alerting::CaseDesk;
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
-use historian::{Journal, JournalConfig, Store, StoreConfig};
+use historian::{Journal, JournalConfig, MODELS_FILE, ModelRegistry, Store, StoreConfig};
 use ingest::{IngestStats, Intake, Listener, Subscriber};
 use service::Service;
 use telemetry::{AssetModel, AssetModelId, Clock, SystemClock, Timestamp};
@@ -39,6 +39,7 @@ use crate::{
     config::Config,
     outcomes::Outcomes,
     pipeline::{Pipeline, PipelineParts},
+    prognosis::{gather::Sources, trainer::Trainer},
 };
 pub(crate) use data_dir::DataDir;
 use settings::{analytics_config, bind_listener, decoder, load_models, subscribers};
@@ -59,6 +60,8 @@ pub(crate) struct Parts {
     pub(crate) cases: CaseDesk,
     /// Assets, orders, people.
     pub(crate) service: Service,
+    /// Trained models and trainings.
+    pub(crate) registry: ModelRegistry,
     /// What went through ingest.
     pub(crate) stats: Arc<IngestStats>,
     /// The present state of each asset.
@@ -114,6 +117,7 @@ impl App {
             store,
             cases,
             service,
+            registry,
         } = files;
         let pipeline = Pipeline::open(PipelineParts {
             journal: journal.clone(),
@@ -123,6 +127,7 @@ impl App {
             fleet: fleet.clone(),
             events: events.clone(),
             models: Arc::clone(&models),
+            registry: registry.clone(),
             analytics: analytics_config(&config),
             clock: Arc::clone(&clock),
         })
@@ -134,6 +139,7 @@ impl App {
                 store,
                 cases,
                 service,
+                registry,
                 stats,
                 fleet,
                 events,
@@ -193,6 +199,7 @@ impl App {
             intake: self.intake,
             cases: parts.cases.clone(),
             service: parts.service.clone(),
+            registry: parts.registry.clone(),
             fleet: parts.fleet.clone(),
             events: parts.events.clone(),
             ingest: Arc::clone(&parts.stats),
@@ -222,6 +229,8 @@ impl App {
             wake: self.outcomes,
         };
         tasks.reader("the outcomes", outcomes.run(readers_stop.clone()));
+        let trainer = trainer(&self.config, &parts, &self.models);
+        tasks.reader("the training", trainer.run(readers_stop.clone()));
         let uses = save_uses(parts.service.clone(), readers_stop.clone());
         tasks.reader("the uses of credentials", uses);
         tracing::info!(data_dir = %self.data_dir.path().display(), config = ?self.config.log.level, "running");
@@ -233,6 +242,25 @@ impl App {
         }
         tracing::info!("stopped");
         ended
+    }
+}
+
+/// What learns remaining life beside everything else.
+fn trainer(
+    config: &Config,
+    parts: &Parts,
+    models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+) -> Trainer {
+    Trainer {
+        sources: Sources {
+            store: parts.store.clone(),
+            service: parts.service.clone(),
+            analytics: analytics_config(config),
+        },
+        registry: parts.registry.clone(),
+        models: Arc::clone(models),
+        clock: Arc::new(SystemClock),
+        retrain_every: config.prognosis.retrain_every,
     }
 }
 
@@ -259,6 +287,7 @@ struct Files {
     store: Store,
     cases: CaseDesk,
     service: Service,
+    registry: ModelRegistry,
 }
 
 impl Files {
@@ -284,11 +313,14 @@ impl Files {
         let service = Service::open(&data_dir.file("service.db"), settings, Arc::clone(clock))
             .await
             .context("cannot open the service system")?;
+        let registry = ModelRegistry::open(&data_dir.file(MODELS_FILE))
+            .context("cannot open the registry of models")?;
         Ok(Self {
             journal,
             store,
             cases,
             service,
+            registry,
         })
     }
 }

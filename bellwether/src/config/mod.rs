@@ -27,7 +27,7 @@ pub(crate) use self::{
     listener::Listener,
 };
 pub(crate) use layers::{CONFIG_VARIABLE, ConfigError, Layers};
-pub(crate) use sections::{Analytics, Http, Log, LogFormat, Models, Service};
+pub(crate) use sections::{Analytics, Http, Log, LogFormat, Models, Prognosis, Service};
 pub(crate) use values::parse_duration;
 
 use layers::{Setting, Source};
@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) historian: Historian,
     /// `[analytics]`
     pub(crate) analytics: Analytics,
+    /// `[prognosis]`
+    pub(crate) prognosis: Prognosis,
     /// `[service]`
     pub(crate) service: Service,
     /// `[models]`
@@ -102,6 +104,7 @@ impl TryFrom<Layers> for Config {
             http: Http::take(&mut keys)?,
             historian: Historian::take(&mut keys)?,
             analytics: Analytics::take(&mut keys)?,
+            prognosis: Prognosis::take(&mut keys)?,
             service: Service::take(&mut keys)?,
             models: Models::take(&mut keys)?,
             log: Log::take(&mut keys)?,
@@ -263,6 +266,7 @@ pub(crate) fn known_keys() -> Vec<String> {
     Http::take(&mut keys).unwrap();
     Historian::take(&mut keys).unwrap();
     Analytics::take(&mut keys).unwrap();
+    Prognosis::take(&mut keys).unwrap();
     Service::take(&mut keys).unwrap();
     Models::take(&mut keys).unwrap();
     Log::take(&mut keys).unwrap();

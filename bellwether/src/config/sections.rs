@@ -25,6 +25,15 @@ pub(crate) struct Analytics {
     pub(crate) alarms_per_asset_month: f64,
 }
 
+/// `[prognosis]`: how models of remaining life are kept up to date.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Prognosis {
+    /// `retrain_every`: how often each kind of machine with a section [prognosis] is trained anew;
+    /// without it only when a person asks. What is trained is judged beside what serves and
+    /// promoted by a person.
+    pub(crate) retrain_every: Option<Duration>,
+}
+
 /// `[service]`: assets, orders and people.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Service {
@@ -124,6 +133,21 @@ impl Analytics {
                 default.alarms_per_asset_month,
                 0.001..=1_000.0,
             )?,
+        })
+    }
+}
+
+impl Prognosis {
+    pub(super) fn take(keys: &mut Keys) -> Result<Self, ConfigError> {
+        let every = keys.checked("prognosis.retrain_every", |value| {
+            let every = Duration::from_value(value)?;
+            if every < Duration::from_hours(1) {
+                return Err("use at least 1h: a training takes minutes of a processor".to_owned());
+            }
+            Ok(every)
+        })?;
+        Ok(Self {
+            retrain_every: every.map(|(every, _)| every),
         })
     }
 }

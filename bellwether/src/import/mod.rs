@@ -23,6 +23,7 @@ mod api;
 mod checkpoint;
 mod columns;
 mod csv;
+mod history;
 mod lines;
 mod parquet;
 mod piece;
@@ -39,7 +40,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use telemetry::{Clock, DeviceId, SystemClock, Timestamp};
 use tokio::sync::mpsc;
@@ -153,7 +154,10 @@ impl Options {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ImportArgs {
+    #[command(subcommand)]
+    beside: Option<ImportVerb>,
     /// Files to import
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -176,6 +180,13 @@ pub(crate) struct ImportArgs {
     json: bool,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+/// What may be imported beside readings.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportVerb {
+    /// The past of assets from another maintenance system: what there was, failed, was done.
+    History(history::HistoryArgs),
 }
 
 /// What was imported of one file.
@@ -201,6 +212,9 @@ pub(crate) struct Summary {
 /// When a file cannot be read, the folder is in use, or the program refuses.
 pub(crate) async fn run(args: ImportArgs) -> Result<()> {
     start_plain_log("warn");
+    if let Some(ImportVerb::History(args)) = args.beside {
+        return history::run(args).await;
+    }
     let stop = stop_on_signal()?;
     if args.rejects.is_some() && args.files.len() > 1 {
         bail!("--rejects names one file; import the files one by one");

@@ -7,12 +7,14 @@ use std::{
 
 use analytics::{Assignment, Fleet};
 use anyhow::{Context, Result};
-use historian::Snapshot;
+use historian::{ModelRegistry, Snapshot};
 use service::Service;
 use telemetry::{
     AssetId, AssetModel, AssetModelId, DeviceId, Event, Finding, JournalRecord, Offset, Timestamp,
     WorkOrderId,
 };
+
+use crate::prognosis::serve::Promoted;
 
 /// Ended orders remembered so that a repeated event is dropped. Repeats come from a crash
 /// between two steps of one delivery, so they follow each other closely.
@@ -85,15 +87,24 @@ pub(super) struct Worker {
     closed: ClosedOrders,
     /// Connected, and not (yet) a device of any asset.
     strangers: BTreeSet<DeviceId>,
+    promoted: Promoted,
+    registry: ModelRegistry,
 }
 
 impl Worker {
-    pub(super) fn new(fleet: Fleet, closed: ClosedOrders) -> Self {
+    pub(super) fn new(
+        fleet: Fleet,
+        closed: ClosedOrders,
+        promoted: Promoted,
+        registry: ModelRegistry,
+    ) -> Self {
         let strangers = BTreeSet::new();
         Self {
             fleet,
             closed,
             strangers,
+            promoted,
+            registry,
         }
     }
 
@@ -116,6 +127,9 @@ impl Worker {
             let fresh = self.without_repeats(record);
             let record = fresh.as_ref().unwrap_or(record);
             self.fleet.apply(record, &mut assign, &mut applied.findings);
+            for event in &record.events {
+                self.promoted.hear(event, &self.registry, &mut self.fleet);
+            }
             for (device, at) in latest(record) {
                 if let Some(entry) = received.get_mut(device) {
                     entry.1 = entry.1.max(at);
@@ -140,7 +154,9 @@ impl Worker {
                 Event::DeviceOnline { device, .. } => (device, true),
                 Event::DeviceOffline { device, .. } => (device, false),
                 // Analytics leaves late rows out by itself; the event is for people.
-                Event::LateReadings { .. } | Event::ModelPromoted { .. } => continue,
+                Event::LateReadings { .. }
+                | Event::LifeBegan { .. }
+                | Event::ModelPromoted { .. } => continue,
                 Event::WorkOrderClosed { asset, .. } | Event::NormalAccepted { asset, .. } => {
                     applied.relearning.insert(asset.clone());
                     continue;
@@ -191,6 +207,12 @@ impl Worker {
             snapshots.push(Snapshot {
                 key,
                 bytes: self.closed.encode()?,
+            });
+        }
+        if std::mem::take(&mut self.promoted.dirty) {
+            snapshots.push(Snapshot {
+                key: super::PROMOTED.to_owned(),
+                bytes: self.promoted.encode()?,
             });
         }
         Ok(snapshots)

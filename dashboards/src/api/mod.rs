@@ -15,6 +15,7 @@ pub mod course;
 pub mod customers;
 pub mod dead_letters;
 pub mod devices;
+pub mod drift;
 pub mod engineers;
 mod errors;
 mod extract;
@@ -22,6 +23,7 @@ pub mod features;
 mod findings;
 mod guard;
 pub mod health;
+pub mod history;
 mod ledger;
 mod list;
 mod metrics;
@@ -29,6 +31,7 @@ pub mod models;
 pub mod onboarding;
 pub mod page;
 mod problem;
+pub mod prognosis_models;
 pub mod readings;
 pub mod schema;
 pub mod signals;
@@ -39,6 +42,7 @@ pub mod stream;
 pub mod submit;
 pub mod summary;
 mod table;
+pub mod training_jobs;
 pub mod waveforms;
 pub mod work_orders;
 
@@ -157,6 +161,16 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(findings::assessments))
         .routes(routes!(findings::prognoses))
         .routes(routes!(findings::sensor_reports))
+        .routes(routes!(prognosis_models::list))
+        .routes(routes!(prognosis_models::get))
+        .routes(routes!(prognosis_models::promote))
+        .routes(routes!(prognosis_models::roll_back))
+        .routes(routes!(prognosis_models::scores))
+        .routes(routes!(drift::get))
+        .routes(routes!(training_jobs::list, training_jobs::create))
+        .routes(routes!(training_jobs::get))
+        .routes(routes!(history::list))
+        .routes(routes!(history::import))
         .routes(routes!(cases::list))
         .routes(routes!(cases::get))
         .routes(routes!(cases::acknowledge))

@@ -18,8 +18,8 @@ pub use self::devices::{
     OnboardReport, OnboardToken, Quota,
 };
 pub use self::prognosis::{
-    FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, PrognosisFamily, Shown,
-    SimilarLife,
+    FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, HistoryReport,
+    PrognosisFamily, Shown, SimilarLife,
 };
 pub use self::sensors::{SensorFault, SensorReport, SensorState, SensorVerdict};
 
@@ -220,6 +220,7 @@ pub enum Zone {
 /// A prognosis (`outcome` is `forecast`), or the reason why there is none (`none`).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "described, never built")]
 pub enum PrognosisOutcome {
     /// A forecast.
     Forecast(Forecast),

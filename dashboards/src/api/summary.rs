@@ -152,6 +152,10 @@ impl From<ConditionState> for ConditionWord {
 /// A forecast, or the reason why there is none.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made for one answer and written out at once"
+)]
 pub enum PrognosisView {
     /// A forecast.
     Forecast(ForecastView),

@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 55] = [
+const ROUTES: [(&str, &str); 66] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -53,6 +53,17 @@ const ROUTES: [(&str, &str); 55] = [
     ("get", "/api/v1/conditions"),
     ("get", "/api/v1/assessments"),
     ("get", "/api/v1/prognoses"),
+    ("get", "/api/v1/prognosis-models"),
+    ("get", "/api/v1/prognosis-models/{id}/{version}"),
+    ("post", "/api/v1/prognosis-models/{id}/{version}/promote"),
+    ("post", "/api/v1/prognosis-models/{id}/roll-back"),
+    ("get", "/api/v1/prognosis-models/{id}/{version}/scores"),
+    ("get", "/api/v1/prognosis-models/{id}/{version}/drift"),
+    ("get", "/api/v1/training-jobs"),
+    ("post", "/api/v1/training-jobs"),
+    ("get", "/api/v1/training-jobs/{id}"),
+    ("get", "/api/v1/history"),
+    ("post", "/api/v1/history/{kind}"),
     ("get", "/api/v1/cases"),
     ("get", "/api/v1/cases/{id}"),
     ("post", "/api/v1/cases/{id}/acknowledge"),
@@ -107,7 +118,7 @@ async fn every_route_is_described_and_every_description_is_a_route() {
         .filter(|(_, path)| !path.ends_with("/stream"))
     {
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        let path = path.replace("{id}", "nobody");
+        let path = path.replace("{id}", "nobody").replace("{version}", "1");
         let response = plant.request(method.clone(), &path).send().await.unwrap();
         let (status, body) = (response.status().as_u16(), response.text().await.unwrap());
         let routed = status != 405 && !body.contains("there is nothing at");

@@ -14,6 +14,7 @@ mod errors;
 mod export;
 mod ledger;
 mod plant;
+mod prognosis;
 mod quarantine;
 mod readings;
 mod security;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use alerting::CaseDesk;
 use dashboards::{EventBus, FleetView, Parts};
-use historian::{Journal, JournalConfig, Store, StoreConfig};
+use historian::{Journal, JournalConfig, ModelRegistry, Store, StoreConfig};
 use ingest::{Decoder, IngestStats, Intake};
 use reqwest::{Method, Response};
 use serde_json::Value;
@@ -93,6 +93,7 @@ impl Plant {
             influx: None,
             intake,
             service,
+            registry: ModelRegistry::open(&path("models.db")).unwrap(),
             fleet: FleetView::new(),
             events: EventBus::new(),
             ingest: stats,

@@ -99,6 +99,7 @@ impl MemoryJournal {
                 Event::LateReadings { .. } => "late".into(),
                 Event::WorkOrderClosed { .. } => "closed".into(),
                 Event::NormalAccepted { .. } => "normal".into(),
+                Event::LifeBegan { .. } => "new".into(),
                 Event::ModelPromoted { .. } => "promoted".into(),
             })
             .collect()

@@ -46,9 +46,9 @@
 
 mod cells;
 mod plan;
-mod report;
+pub(crate) mod report;
 mod row;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
@@ -78,7 +78,7 @@ pub struct OnboardOptions {
 /// What a file says, with what is wrong with its form.
 pub(crate) fn read(csv: &[u8]) -> (Vec<Entry>, Problems) {
     let mut problems = Problems::default();
-    let entries = table::read(csv, &mut problems)
+    let entries = table::read(csv, "device", &mut problems)
         .map(|table| row::entries(&table, &mut problems))
         .unwrap_or_default();
     (entries, problems)

@@ -14,18 +14,18 @@ const MAX_CELLS: usize = 64;
 
 /// A header and rows of the same length.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) header: Vec<String>,
-    pub(super) rows: Vec<TableRow>,
+pub(crate) struct Table {
+    pub(crate) header: Vec<String>,
+    pub(crate) rows: Vec<TableRow>,
 }
 
 /// One row.
 #[derive(Debug)]
-pub(super) struct TableRow {
+pub(crate) struct TableRow {
     /// The line it begins in, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// As many as the header has; none for a cell that was complained about.
-    pub(super) cells: Vec<Option<String>>,
+    pub(crate) cells: Vec<Option<String>>,
 }
 
 /// One record as it was cut, before its length was checked.
@@ -45,8 +45,9 @@ impl Record {
     }
 }
 
-/// Reads a file; none when not even a header can be read.
-pub(super) fn read(csv: &[u8], problems: &mut Problems) -> Option<Table> {
+/// Reads a file that needs at least the columns of `needed`; none when not even a header can be
+/// read.
+pub(crate) fn read(csv: &[u8], needed: &str, problems: &mut Problems) -> Option<Table> {
     let start = At {
         line: 1,
         number: 1,
@@ -74,7 +75,7 @@ pub(super) fn read(csv: &[u8], problems: &mut Problems) -> Option<Table> {
         problems.add(
             start,
             "",
-            "the file is empty; write a header with at least: device",
+            format!("the file is empty; write a header with at least: {needed}"),
         );
         return None;
     };
@@ -321,7 +322,7 @@ mod tests {
 
     fn cells(csv: &str) -> (Vec<Vec<String>>, Vec<String>) {
         let mut problems = Problems::default();
-        let table = read(csv.as_bytes(), &mut problems);
+        let table = read(csv.as_bytes(), "device", &mut problems);
         let rows = table.map(|table| {
             let rows = table.rows.into_iter();
             rows.map(|row| {
@@ -388,7 +389,12 @@ mod tests {
     #[test]
     fn bytes_that_are_no_utf8_are_found_in_their_cell() {
         let mut problems = Problems::default();
-        let table = read(b"device,asset\np1,a\np2,M\xfcnchen\n", &mut problems).unwrap();
+        let table = read(
+            b"device,asset\np1,a\np2,M\xfcnchen\n",
+            "device",
+            &mut problems,
+        )
+        .unwrap();
         assert_eq!(table.rows.len(), 2);
         let errors = problems.into_sorted().0;
         assert_eq!(errors.len(), 1);
@@ -396,7 +402,7 @@ mod tests {
         assert!(error.starts_with("line 3, column 2 (asset)"), "{error}");
         assert!(error.contains("UTF-8"), "{error}");
         let mut problems = Problems::default();
-        assert!(read(&[0xff, 0xfe, b'd', 0], &mut problems).is_none());
+        assert!(read(&[0xff, 0xfe, b'd', 0], "device", &mut problems).is_none());
         assert!(problems.into_sorted().0[0].problem.contains("UTF-16"));
     }
 }

@@ -10,6 +10,7 @@
 mod assets;
 mod credentials;
 mod devices;
+mod history;
 mod onboarding;
 mod order_reads;
 mod orders;

@@ -93,6 +93,64 @@ impl Service {
         Ok(order_id(number))
     }
 
+    /// The forecast behind a case has moved: its order is due by another date, unless somebody
+    /// has set a date for the work already. Gives the order when it was moved. What the log says
+    /// is when the date moved, and from where to where.
+    ///
+    /// # Errors
+    /// [`ServiceError::Database`].
+    pub async fn foresee(&self, advisory: &Advisory) -> Result<Option<WorkOrderId>, ServiceError> {
+        let doing = format!("moving the date of the order for case {}", advisory.case);
+        let Some(prognosis) = &advisory.prognosis else {
+            // Nothing can be said any more; what was said last stands.
+            return Ok(None);
+        };
+        let due = due_by(advisory);
+        let mut tx = self.begin(&doing).await?;
+        let known: Option<(i64, String, Option<i64>)> = sqlx::query_as(
+            "SELECT number, status, due_by FROM work_orders
+             WHERE case_id = ? AND status IN ('proposed', 'approved')",
+        )
+        .bind(advisory.case.as_str())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(&doing))?;
+        let Some((number, _, before)) = known else {
+            return Ok(None);
+        };
+        if before == Some(due.as_micros()) {
+            return Ok(None);
+        }
+        let now = self.now();
+        sqlx::query("UPDATE work_orders SET due_by = ?, updated_at = ? WHERE number = ?")
+            .bind(due.as_micros())
+            .bind(now.as_micros())
+            .bind(number)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(&doing))?;
+        let order = order_id(number);
+        let status = read_status(&mut tx, &order).await?;
+        let from = before.map_or_else(
+            || "-".to_owned(),
+            |at| Timestamp::from_micros(at).to_string(),
+        );
+        let note = format!(
+            "due by {due} instead of {from}: forecast by {}",
+            prognosis.model
+        );
+        let entry = LogEntry {
+            at: now,
+            by: Name::new(LogEntry::SYSTEM)?,
+            from: Some(status),
+            to: status,
+            note: Note::new(&note)?,
+        };
+        log(&mut tx, number, &entry).await?;
+        commit(tx, &doing).await?;
+        Ok(Some(order))
+    }
+
     /// Lets a person do something with an order. The status is read and written in one
     /// transaction, so of two people who act at once the second meets what the first one left.
     ///

@@ -1,4 +1,5 @@
 mod devices;
+mod history;
 mod ledger;
 mod orders;
 

@@ -11,6 +11,10 @@ use crate::{AssetId, AssetModelId, ComponentId, DeviceId, Timestamp};
 /// A prognosis, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is told when a date moves, not with every row; a box would be in every match"
+)]
 pub enum PrognosisOutcome {
     /// A forecast.
     Forecast(Prognosis),

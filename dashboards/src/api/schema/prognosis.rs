@@ -103,6 +103,30 @@ pub struct SimilarLife {
     similarity: f64,
 }
 
+/// What came of a file of the past or, in a dry run, would.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryReport {
+    /// Whether it was only asked what would happen.
+    dry_run: bool,
+    /// Whether it was done.
+    applied: bool,
+    /// Rows of the file without its header.
+    rows: u64,
+    /// Rows that say something new.
+    new: u64,
+    /// Rows that say something else than is known.
+    changed: u64,
+    /// Rows that say what is known already.
+    unchanged: u64,
+    /// Assets of the file that are not in the ledger, at most twenty.
+    not_in_ledger: Vec<String>,
+    /// What is wrong, by line and column.
+    errors: Vec<super::OnboardError>,
+    /// Errors beyond those that are listed.
+    more_errors: u64,
+}
+
 /// A detail in which nothing is left out.
 #[cfg(test)]
 pub(super) fn full_detail() -> telemetry::ForecastDetail {

@@ -391,3 +391,30 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn an_order_follows_its_forecast_until_somebody_sets_a_date() {
+    let bench = Bench::new();
+    let service = bench.open(Registration::Open).await;
+    let jo = engineer(&service).await;
+    let mut raised = advisory("C-1", "pump-1", Severity::Warning);
+    let id = service.submit(&raised).await.unwrap();
+    // Without a forecast nothing moves.
+    assert_eq!(service.foresee(&raised).await.unwrap(), None);
+    raised.prognosis = Some(prognosis("pump-1", 1_500, 86_400.0));
+    assert_eq!(service.foresee(&raised).await.unwrap(), Some(id.clone()));
+    assert_eq!(service.foresee(&raised).await.unwrap(), None);
+    let moved = service.work_order(&id).await.unwrap().unwrap();
+    assert_eq!(moved.order.due_by, Some(t(1_500 + 86_400)));
+    let entry = moved.log.last().unwrap();
+    assert_eq!(entry.by.as_str(), LogEntry::SYSTEM);
+    assert!(entry.note.as_str().contains("theil-sen/1"), "{entry:?}");
+    let (mei, none) = (name("Mei"), Note::empty());
+    service.approve(&id, &mei, &none).await.unwrap();
+    service
+        .schedule(&id, &mei, &jo, t(7_000), &none)
+        .await
+        .unwrap();
+    raised.prognosis = Some(prognosis("pump-1", 1_600, 10.0));
+    assert_eq!(service.foresee(&raised).await.unwrap(), None);
+}

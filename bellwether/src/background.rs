@@ -1,6 +1,6 @@
-//! The thread on which the analytics computes.
+//! Threads on which the analytics and the training compute.
 //!
-//! It is one of its own and not one of the pool's, because it gives way: on a machine that is
+//! Each is one of its own and not one of the pool's, because it gives way: on a machine that is
 //! busy, whoever waits for an acknowledgement goes first, and the analytics catches up from the
 //! journal afterwards. A thread of the pool could not take that back when it is done.
 
@@ -14,15 +14,16 @@ use tokio::sync::oneshot;
 #[cfg(target_os = "linux")]
 const GIVE_WAY: i32 = 10;
 
-/// Jobs that may wait. The pipeline waits for each before it has another.
+/// Jobs that may wait. Whoever asks waits for each before it has another.
 const MAX_WAITING: usize = 1;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The thread; it ends with the value.
 #[derive(Debug)]
-pub(super) struct Background {
+pub(crate) struct Background {
     jobs: SyncSender<Job>,
+    name: &'static str,
 }
 
 impl Background {
@@ -30,25 +31,25 @@ impl Background {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(super) fn start() -> Result<Self> {
+    pub(crate) fn start(name: &'static str) -> Result<Self> {
         let (jobs, waiting) = sync_channel::<Job>(MAX_WAITING);
         std::thread::Builder::new()
-            .name("analytics".into())
+            .name(name.into())
             .spawn(move || {
                 give_way();
                 for job in waiting {
                     job();
                 }
             })
-            .context("cannot start the thread of the analytics")?;
-        Ok(Self { jobs })
+            .with_context(|| format!("cannot start the thread of the {name}"))?;
+        Ok(Self { jobs, name })
     }
 
     /// Does a job there and gives what comes of it.
     ///
     /// # Errors
     /// When this job or an earlier one panicked.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
@@ -60,8 +61,9 @@ impl Background {
         self.jobs
             .try_send(job)
             .ok()
-            .context("the analytics has ended")?;
-        wait.await.context("the analytics panicked")
+            .with_context(|| format!("the {} has ended", self.name))?;
+        wait.await
+            .with_context(|| format!("the {} panicked", self.name))
     }
 }
 
@@ -69,7 +71,7 @@ impl Background {
 fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(GIVE_WAY) {
-        tracing::debug!(%error, "the analytics keeps its priority");
+        tracing::debug!(%error, "a thread keeps its priority");
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn jobs_run_one_after_the_other_and_a_panic_is_told() {
-        let background = Background::start().unwrap();
+        let background = Background::start("analytics").unwrap();
         for number in 0..100 {
             assert_eq!(
                 background.run(move || number * 2).await.unwrap(),
@@ -96,7 +98,7 @@ mod tests {
     async fn only_this_thread_gives_way() {
         let nice = || rustix::process::getpriority_process(None).unwrap();
         let before = nice();
-        let background = Background::start().unwrap();
+        let background = Background::start("analytics").unwrap();
         let there = background.run(nice).await.unwrap();
         assert_eq!((there, nice()), ((before + GIVE_WAY).min(19), before));
     }

@@ -1,0 +1,496 @@
+//! A trained model as it is kept and served: the fleet's experience, the life data as what is
+//! known before a look at the machine, the calibration, and what a cycle is.
+//!
+//! The fleet model looks as far ahead as its cap; what lies beyond is filled from the life data
+//! where there is any ([`super::combine`]). Whether probabilities are served at all was decided
+//! when the model was trained: with a calibration that failed its bound only the rank among the
+//! fleet's past forecasts is told.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use telemetry::{
+    ComponentId, FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, PrognosisFamily,
+    Shown, SimilarLife,
+};
+
+use super::{
+    calibration::{Calibration, Checked, Served},
+    combine::combine,
+    cycles::CycleSpec,
+    distribution::RulDistribution,
+    fleet::{Basis, FleetConfig, FleetModel, FleetState, OutOfFold},
+    life::{LifeConfig, LifeModel, LifeRecord},
+    lives::{CycleRow, Life, LifeEnd},
+    path::features::Aspect,
+    serving::{Forecaster, ModelId, Outlook},
+};
+use crate::AnalyticsError;
+
+/// The format of a file.
+const FORMAT: u16 = 1;
+/// The levels of the fan.
+const FAN: [f64; 11] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
+/// Contributions that are told.
+const CONTRIBUTIONS: usize = 8;
+/// Similar lives that are told.
+const SIMILAR: usize = 5;
+/// Past forecasts kept for ranks: a rank is told to a percent.
+const RANKS: usize = 1_000;
+/// A signal that is measured in this part of the last cycles before failures and hardly
+/// anywhere else is known because of the failure.
+const LEAKS_AT_END: f64 = 0.5;
+const LEAKS_ELSEWHERE: f64 = 0.01;
+
+/// What a model is trained from.
+#[derive(Debug, Clone)]
+pub struct Material {
+    /// What the cycles of the lives are.
+    pub cycles: CycleSpec,
+    /// The component whose lives they are.
+    pub component: Option<ComponentId>,
+    /// Horizons, in calendar seconds, rising.
+    pub horizons_s: Vec<f64>,
+    /// Remaining cycles beyond which lives are not told apart.
+    pub cap: f64,
+    /// The lives that were watched.
+    pub lives: Vec<Life>,
+    /// All lives on record, in cycles, also those nobody watched.
+    pub records: Vec<LifeRecord>,
+    /// The usual calendar seconds of a cycle.
+    pub cycle_s: f64,
+    /// The seed of everything random.
+    pub seed: u64,
+}
+
+/// A model. Its bytes are the file of the registry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedModel {
+    format: u16,
+    cycles: CycleSpec,
+    component: Option<ComponentId>,
+    horizons_s: Vec<f64>,
+    fleet: FleetModel,
+    life: Option<LifeModel>,
+    served: Served,
+    /// Probabilities of failing within each horizon in past forecasts, sorted.
+    ranks: Vec<Vec<f32>>,
+    inputs: Vec<InputRange>,
+}
+
+/// Where the means of a signal lay in training: inputs that leave it are drift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputRange {
+    /// The signal.
+    pub signal: String,
+    /// The 1 %, 50 % and 99 % quantile of its means.
+    pub low: f64,
+    /// See [`Self::low`].
+    pub median: f64,
+    /// See [`Self::low`].
+    pub high: f64,
+}
+
+/// What came of a training.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The model.
+    pub model: TrainedModel,
+    /// How it did on assets it had not seen, in cycles.
+    pub calibration: Option<Calibration>,
+    /// Root mean square error of its point forecasts, in cycles, ends beyond the cap as the cap.
+    pub rmse: f64,
+    /// The same of the mean of all ends: what a forecast without a look reaches.
+    pub baseline_rmse: f64,
+    /// Forecasts these were measured on.
+    pub rows: usize,
+}
+
+impl TrainedModel {
+    /// Trains. `progress` is told the part that is done and may break off.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Learning`] when there is too little to learn from, or when a signal is known
+    /// only because of a failure; [`AnalyticsError::Stopped`] when `progress` broke off.
+    pub fn fit(
+        material: &Material,
+        progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
+    ) -> Result<Trained, AnalyticsError> {
+        refuse_leaks(material)?;
+        let signals: Vec<String> = material
+            .cycles
+            .signals
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let config = FleetConfig {
+            seed: material.seed,
+            cap: material.cap,
+            ..FleetConfig::default()
+        };
+        let fitted = FleetModel::fit(&signals, &material.lives, &config, progress)?;
+        // A prior needs failures; without enough of them the fleet speaks alone.
+        let life = LifeModel::fit(&[], &material.records, &LifeConfig::default()).ok();
+        let horizons: Vec<f64> = material
+            .horizons_s
+            .iter()
+            .map(|horizon| horizon / material.cycle_s.max(1e-9))
+            .collect();
+        let checked: Vec<Checked<'_>> = fitted
+            .out_of_fold
+            .iter()
+            .map(|row| Checked {
+                asset: row.asset,
+                truth: row.truth,
+                forecast: &row.distribution,
+            })
+            .collect();
+        // Beyond the cap nothing was learned, so nothing is checked there.
+        let within_cap = horizons.iter().copied().filter(|h| *h <= material.cap);
+        let within_cap: Vec<f64> = within_cap.collect();
+        let calibration = Calibration::of(&checked, &within_cap);
+        let served = match &calibration {
+            Some(calibration) => calibration.judge(),
+            None => Served::Rank {
+                reason: "no forecast could be checked".to_owned(),
+            },
+        };
+        let ranks = horizons.iter().map(|h| ranks(&fitted.out_of_fold, *h));
+        let (rmse, baseline_rmse) = errors(&fitted.out_of_fold, material.cap);
+        let model = Self {
+            format: FORMAT,
+            cycles: material.cycles.clone(),
+            component: material.component.clone(),
+            horizons_s: material.horizons_s.clone(),
+            ranks: ranks.collect(),
+            inputs: inputs(material),
+            fleet: fitted.model,
+            life,
+            served,
+        };
+        Ok(Trained {
+            model,
+            calibration,
+            rmse,
+            baseline_rmse,
+            rows: fitted.out_of_fold.len(),
+        })
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::StateUnwritable`] when it cannot be encoded.
+    pub fn encode(&self) -> Result<Vec<u8>, AnalyticsError> {
+        postcard::to_allocvec(self).map_err(|source| AnalyticsError::StateUnwritable {
+            key: "a trained model".to_owned(),
+            source,
+        })
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::StateUnreadable`] when the bytes are no model of this format.
+    pub fn decode(bytes: &[u8]) -> Result<Self, AnalyticsError> {
+        let unreadable = |problem: String| AnalyticsError::StateUnreadable {
+            key: "a trained model".to_owned(),
+            problem,
+        };
+        let model: Self = postcard::from_bytes(bytes).map_err(|e| unreadable(e.to_string()))?;
+        if model.format != FORMAT || !model.fleet.is_consistent() {
+            return Err(unreadable("its parts contradict each other".to_owned()));
+        }
+        Ok(model)
+    }
+
+    /// The features in order, as the fleet model makes them of the signals.
+    pub fn features(&self) -> Vec<String> {
+        self.fleet.signals().to_vec()
+    }
+
+    /// How its numbers may be shown.
+    pub fn served(&self) -> &Served {
+        &self.served
+    }
+
+    /// Where its inputs lay in training.
+    pub fn inputs(&self) -> &[InputRange] {
+        &self.inputs
+    }
+
+    /// How well the fleet part does on assets it has not seen, by expert.
+    pub fn metrics(&self) -> &super::fleet::Metrics {
+        self.fleet.metrics()
+    }
+}
+
+/// What is known only after or because of the failure must not be learned from.
+fn refuse_leaks(material: &Material) -> Result<(), AnalyticsError> {
+    for (at, signal) in material.cycles.signals.iter().enumerate() {
+        let (mut last, mut lasts, mut other, mut others) = (0_u64, 0_u64, 0_u64, 0_u64);
+        for life in &material.lives {
+            let end = life.rows.len();
+            for (index, row) in life.rows.iter().enumerate() {
+                let measured = u64::from(row.values.get(at).is_some_and(|v| !v.is_nan()));
+                if life.end == LifeEnd::Failed && index + 1 == end {
+                    (last, lasts) = (last + measured, lasts + 1);
+                } else {
+                    (other, others) = (other + measured, others + 1);
+                }
+            }
+        }
+        let share = |some: u64, all: u64| some as f64 / all.max(1) as f64;
+        if share(last, lasts) >= LEAKS_AT_END && share(other, others) <= LEAKS_ELSEWHERE {
+            return Err(AnalyticsError::Learning {
+                what: "a fleet model",
+                problem: format!(
+                    "{signal} is measured in the last cycle before failures and hardly ever else: \
+                     it is known because of the failure; take it out of the model's signals"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Root mean square error of the point forecasts, and of the mean of all ends.
+fn errors(rows: &[OutOfFold], cap: f64) -> (f64, f64) {
+    let count = rows.len().max(1) as f64;
+    let truth = |row: &OutOfFold| row.truth.min(cap);
+    let mean = rows.iter().map(truth).sum::<f64>() / count;
+    let root = |error: &dyn Fn(&OutOfFold) -> f64| {
+        (rows.iter().map(|row| error(row).powi(2)).sum::<f64>() / count).sqrt()
+    };
+    (
+        root(&|row| row.point - truth(row)),
+        root(&|row| mean - truth(row)),
+    )
+}
+
+/// What past forecasts said of a horizon, sorted, thinned to [`RANKS`].
+fn ranks(rows: &[OutOfFold], horizon: f64) -> Vec<f32> {
+    let said = |row: &OutOfFold| row.distribution.probability_within(horizon) as f32;
+    let mut all: Vec<f32> = rows.iter().map(said).collect();
+    all.sort_by(f32::total_cmp);
+    let step = all.len().div_ceil(RANKS).max(1);
+    all.into_iter().step_by(step).collect()
+}
+
+fn inputs(material: &Material) -> Vec<InputRange> {
+    let signals = material.cycles.signals.iter().enumerate();
+    let range = |(at, signal): (usize, &telemetry::SignalName)| {
+        let rows = material.lives.iter().flat_map(|life| &life.rows);
+        let mut values: Vec<f64> = rows
+            .filter_map(|row| row.values.get(at).copied())
+            .filter(|value| !value.is_nan())
+            .collect();
+        values.sort_by(f64::total_cmp);
+        let quantile = |level: f64| {
+            let place = level * values.len().saturating_sub(1) as f64;
+            values.get(place.round() as usize).copied()
+        };
+        Some(InputRange {
+            signal: signal.to_string(),
+            low: quantile(0.01)?,
+            median: quantile(0.5)?,
+            high: quantile(0.99)?,
+        })
+    };
+    signals.filter_map(range).collect()
+}
+
+/// A model under its name, as it serves.
+#[derive(Debug)]
+pub struct Serving {
+    id: ModelId,
+    model: TrainedModel,
+}
+
+impl Serving {
+    /// Lets a model serve under this name.
+    pub fn new(id: ModelId, model: TrainedModel) -> Self {
+        Self { id, model }
+    }
+
+    fn state(&self, bytes: &[u8]) -> FleetState {
+        let state = postcard::from_bytes(bytes).ok();
+        let fitting = state.filter(|state| self.model.fleet.fits(state));
+        fitting.unwrap_or_else(|| self.model.fleet.start(None))
+    }
+
+    fn encoded(state: &FleetState) -> Vec<u8> {
+        // Plain numbers: postcard writes them all. An empty state starts over with no age.
+        postcard::to_allocvec(state).unwrap_or_default()
+    }
+
+    fn within(&self, life: &RulDistribution) -> Vec<FailureWithin> {
+        let horizons = self.model.horizons_s.iter().zip(&self.model.ranks);
+        let one = |(horizon, past): (&f64, &Vec<f32>)| {
+            let probability = life.probability_within(*horizon);
+            let (shown, reason) = match &self.model.served {
+                Served::Probability => (Shown::Calibrated, None),
+                Served::Rank { reason } => (Shown::Rank, Some(reason.clone())),
+            };
+            let less = past.partition_point(|said| f64::from(*said) < probability);
+            FailureWithin {
+                horizon_s: *horizon,
+                probability: (shown == Shown::Calibrated).then_some(probability),
+                rank: (!past.is_empty()).then(|| less as f64 / past.len() as f64),
+                shown,
+                reason,
+            }
+        };
+        horizons.map(one).collect()
+    }
+}
+
+impl Forecaster for Serving {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    fn cycles(&self) -> &CycleSpec {
+        &self.model.cycles
+    }
+
+    fn start(&self, age: Option<f64>) -> Vec<u8> {
+        Self::encoded(&self.model.fleet.start(age))
+    }
+
+    fn push(&self, state: &mut Vec<u8>, row: &CycleRow) {
+        let mut known = self.state(state);
+        self.model.fleet.push(&mut known, row);
+        *state = Self::encoded(&known);
+    }
+
+    fn outlook(&self, state: &[u8], cycle_s: f64) -> Option<Outlook> {
+        let state = self.state(state);
+        let forecast = self.model.fleet.predict(&state)?;
+        let prior = self.model.life.as_ref().zip(state.age());
+        let prior = prior.map(|(life, age)| life.remaining(age, &[]));
+        let seen = Some((&forecast.distribution, PrognosisFamily::Fleet));
+        let combined = combine(prior.as_ref(), seen)?;
+        let mut notes = Vec::new();
+        if forecast.basis == Basis::WindowOnly {
+            notes.push("window_only".to_owned());
+        }
+        if !combined.distribution.quantile(0.9).is_finite() {
+            notes.push("beyond_cap".to_owned());
+        }
+        // Nothing was learned beyond the cap, so no more than that is promised.
+        let life = combined.distribution.scaled(cycle_s);
+        let most = self.model.fleet.cap() * cycle_s;
+        let quantile = |level: f64| {
+            let quantile = life.quantile(level);
+            if quantile.is_finite() { quantile } else { most }
+        };
+        let fan = FAN.iter().map(|&level| (level, life.quantile(level)));
+        let fan = fan.filter(|(_, rul_s)| rul_s.is_finite());
+        let hazard = life.hazard_now() * 86_400.0;
+        let is_calibrated = self.model.served == Served::Probability;
+        Some(Outlook {
+            family: combined.family,
+            quantiles_s: [quantile(0.1), quantile(0.5), quantile(0.9)],
+            detail: ForecastDetail {
+                component: self.model.component.clone(),
+                fan: fan
+                    .map(|(level, rul_s)| FanQuantile { level, rul_s })
+                    .collect(),
+                within: self.within(&life),
+                hazard_per_day: (is_calibrated && hazard.is_finite()).then_some(hazard),
+                notes,
+                ..ForecastDetail::default()
+            },
+        })
+    }
+
+    fn explain(&self, state: &[u8], cycle_s: f64, detail: &mut ForecastDetail) {
+        let Some(why) = self.model.fleet.explain(&self.state(state)) else {
+            return;
+        };
+        let contributions = why.contributions.iter().take(CONTRIBUTIONS);
+        detail.contributions = contributions
+            .map(|part| ForecastContribution {
+                feature: match &part.signal {
+                    Some(signal) => format!("{signal}:{}", aspect(part.aspect)),
+                    None => aspect(part.aspect).to_owned(),
+                },
+                rul_s: part.cycles * cycle_s,
+            })
+            .collect();
+        let similar = why.similar.iter().take(SIMILAR);
+        detail.similar = similar
+            .map(|life| SimilarLife {
+                asset: life.asset.clone(),
+                failed: life.end == LifeEnd::Failed,
+                rul_s: f64::from(life.remained) * self.model.cycles.cycle_s,
+                similarity: (-life.distance).exp(),
+            })
+            .collect();
+    }
+}
+
+fn aspect(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Age => "age",
+        Aspect::Level => "level",
+        Aspect::Trend => "trend",
+        Aspect::Spread => "spread",
+        Aspect::SinceNew => "since_new",
+        Aspect::Course => "course",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::SignalName;
+
+    use super::*;
+
+    fn material(lives: Vec<Life>) -> Material {
+        let names = ["vibration", "repair_code"].map(|name| SignalName::new(name).unwrap());
+        Material {
+            cycles: CycleSpec {
+                cycle_s: 3_600.0,
+                settings: Vec::new(),
+                signals: names.to_vec(),
+            },
+            component: None,
+            horizons_s: vec![86_400.0],
+            cap: 125.0,
+            lives,
+            records: Vec::new(),
+            cycle_s: 3_600.0,
+            seed: 1,
+        }
+    }
+
+    /// A code that somebody enters when the machine has failed tells nothing before.
+    #[test]
+    fn a_signal_that_is_known_because_of_the_failure_is_refused_by_name() {
+        let life = |asset: u32| Life {
+            asset: asset.to_string(),
+            age: Some(0.0),
+            rows: (0..40)
+                .map(|row| CycleRow {
+                    settings: Vec::new(),
+                    values: vec![f64::from(row), if row == 39 { 7.0 } else { f64::NAN }],
+                })
+                .collect(),
+            end: LifeEnd::Failed,
+        };
+        let refused = TrainedModel::fit(&material((0..6).map(life).collect()), &mut |_| {
+            ControlFlow::Continue(())
+        });
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("repair_code"), "{message}");
+        assert!(message.contains("because of the failure"), "{message}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_model_are_refused() {
+        assert!(TrainedModel::decode(b"").is_err());
+        assert!(TrainedModel::decode(&[0xff; 64]).is_err());
+    }
+}

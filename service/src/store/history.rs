@@ -1,0 +1,274 @@
+//! The past of assets: taking it in, and reading lives out of it and of ended orders.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{Row, Sqlite, Transaction};
+use telemetry::{AssetId, Outcome, Timestamp};
+
+use super::{Service, commit, failed};
+use crate::{
+    AssetLives, HistoryKind, HistoryOptions, HistoryRecord, HistoryReport, LivesQuery, Mark,
+    ServiceError,
+    history::{self, Entry},
+    onboard::report::Problems,
+};
+
+/// Assets listed that the ledger does not know: enough to see a wrong prefix.
+const MAX_STRANGERS: usize = 20;
+
+/// What became of a row.
+enum Became {
+    New,
+    Changed,
+    Known,
+}
+
+impl Service {
+    /// Takes in a file of the past: all of it, or with any error nothing.
+    ///
+    /// # Errors
+    /// [`ServiceError::Database`]. What is wrong with the file is in the report.
+    pub async fn import_history(
+        &self,
+        kind: HistoryKind,
+        csv: &[u8],
+        options: &HistoryOptions,
+    ) -> Result<HistoryReport, ServiceError> {
+        let doing = "importing a history";
+        let mut problems = Problems::default();
+        let (entries, rows) = history::read(csv, kind, options, self.now(), &mut problems);
+        let mut report = HistoryReport {
+            dry_run: options.dry_run,
+            rows,
+            ..HistoryReport::default()
+        };
+        (report.errors, report.more_errors) = problems.into_sorted();
+        if !report.errors.is_empty() {
+            return Ok(report);
+        }
+        let mut tx = self.begin(doing).await?;
+        for entry in &entries {
+            let became = match entry {
+                Entry::Asset { .. } => put_asset(&mut tx, entry).await?,
+                Entry::Record(record) => put_record(&mut tx, record, self.now()).await?,
+            };
+            match became {
+                Became::New => report.new += 1,
+                Became::Changed => report.changed += 1,
+                Became::Known => report.unchanged += 1,
+            }
+        }
+        report.not_in_ledger = strangers(&mut tx, &entries).await?;
+        if options.dry_run {
+            // Dropped without a commit: nothing of it is written.
+            return Ok(report);
+        }
+        commit(tx, doing).await?;
+        report.applied = true;
+        Ok(report)
+    }
+
+    /// What was imported about an asset, or about all of them, oldest first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Database`] and [`ServiceError::Unreadable`].
+    pub async fn history(
+        &self,
+        asset: Option<&AssetId>,
+        limit: u32,
+    ) -> Result<Vec<HistoryRecord>, ServiceError> {
+        let doing = "reading the history";
+        let found = sqlx::query(
+            "SELECT asset, at, kind, component, code, note FROM history_records
+             WHERE ?1 IS NULL OR asset = ?1 ORDER BY at, asset, kind, component, code LIMIT ?2",
+        )
+        .bind(asset.map(AssetId::as_str))
+        .bind(limit)
+        .fetch_all(&self.inner.read)
+        .await
+        .map_err(failed(doing))?;
+        let records = found.iter().map(|row| {
+            Some(HistoryRecord {
+                asset: AssetId::new(row.get("asset")).ok()?,
+                at: Timestamp::from_micros(row.get("at")),
+                kind: row.get("kind"),
+                component: row.get("component"),
+                code: row.get("code"),
+                note: row.get("note"),
+            })
+        });
+        // Every id was checked when it was written.
+        Ok(records.flatten().collect())
+    }
+
+    /// The lives of all assets of a kind: what was imported about them, and how their orders
+    /// ended. An order that confirmed a fault ends a life in a failure, one that found another
+    /// fault ends it without one.
+    ///
+    /// # Errors
+    /// [`ServiceError::Database`].
+    pub async fn lives(&self, query: &LivesQuery) -> Result<Vec<AssetLives>, ServiceError> {
+        let doing = "reading lives";
+        let found = sqlx::query(
+            "WITH of_kind AS (
+                 SELECT id AS asset FROM assets WHERE model = ?1
+                 UNION SELECT asset FROM history_assets WHERE model = ?1)
+             SELECT asset, installed_at AS at, 'installed' AS kind, '' AS code
+                 FROM history_assets WHERE installed_at IS NOT NULL AND asset IN of_kind
+             UNION ALL SELECT asset, at, kind, code FROM history_records
+                 WHERE kind IN ('failure', 'maintenance') AND asset IN of_kind
+                   AND (?2 IS NULL OR component = '' OR component = ?2)
+             UNION ALL SELECT asset, updated_at, 'order', outcome FROM work_orders
+                 WHERE status = 'completed' AND outcome IS NOT NULL AND asset IN of_kind
+             UNION ALL SELECT asset, NULL, 'asset', '' FROM of_kind
+             ORDER BY 1, 2",
+        )
+        .bind(query.model.as_str())
+        .bind(query.component.as_ref().map(ToString::to_string))
+        .fetch_all(&self.inner.read)
+        .await
+        .map_err(failed(doing))?;
+        let mut marks: BTreeMap<String, Vec<(Timestamp, Mark)>> = BTreeMap::new();
+        for row in &found {
+            let marks = marks.entry(row.get("asset")).or_default();
+            let at: Option<i64> = row.get("at");
+            if let (Some(at), Some(mark)) = (at, mark(row.get("kind"), row.get("code"))) {
+                marks.push((Timestamp::from_micros(at), mark));
+            }
+        }
+        let lives = marks.into_iter().filter_map(|(asset, marks)| {
+            Some(AssetLives {
+                asset: AssetId::new(&asset).ok()?,
+                lives: history::lives(&marks),
+            })
+        });
+        Ok(lives.collect())
+    }
+}
+
+fn mark(kind: &str, code: &str) -> Option<Mark> {
+    match (kind, code) {
+        ("installed", _) => Some(Mark::Installed),
+        ("failure", _) => Some(Mark::Failed),
+        ("maintenance", "replace" | "repair") => Some(Mark::Renewed),
+        ("order", code) if code == Outcome::Confirmed.as_str() => Some(Mark::Failed),
+        ("order", code) if code == Outcome::OtherFaultFound.as_str() => Some(Mark::Renewed),
+        _ => None,
+    }
+}
+
+async fn put_asset(
+    tx: &mut Transaction<'static, Sqlite>,
+    entry: &Entry,
+) -> Result<Became, ServiceError> {
+    let Entry::Asset {
+        asset,
+        model,
+        installed_at,
+        facts,
+    } = entry
+    else {
+        return Ok(Became::Known);
+    };
+    let failed = failed("importing an asset");
+    let known: Option<(Option<String>, Option<i64>, String)> =
+        sqlx::query_as("SELECT model, installed_at, facts FROM history_assets WHERE asset = ?")
+            .bind(asset.as_str())
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed)?;
+    let said = (
+        model.as_ref().map(ToString::to_string),
+        installed_at.map(Timestamp::as_micros),
+        serde_json::json!(facts).to_string(),
+    );
+    if known.as_ref() == Some(&said) {
+        return Ok(Became::Known);
+    }
+    sqlx::query(
+        "INSERT INTO history_assets (asset, model, installed_at, facts) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (asset) DO UPDATE SET model = ?2, installed_at = ?3, facts = ?4",
+    )
+    .bind(asset.as_str())
+    .bind(&said.0)
+    .bind(said.1)
+    .bind(&said.2)
+    .execute(&mut **tx)
+    .await
+    .map_err(super::failed("importing an asset"))?;
+    Ok(match known {
+        Some(_) => Became::Changed,
+        None => Became::New,
+    })
+}
+
+async fn put_record(
+    tx: &mut Transaction<'static, Sqlite>,
+    record: &HistoryRecord,
+    now: Timestamp,
+) -> Result<Became, ServiceError> {
+    let doing = "importing a record";
+    let note: Option<String> = sqlx::query_scalar(
+        "SELECT note FROM history_records
+         WHERE asset = ? AND at = ? AND kind = ? AND component = ? AND code = ?",
+    )
+    .bind(record.asset.as_str())
+    .bind(record.at.as_micros())
+    .bind(&record.kind)
+    .bind(&record.component)
+    .bind(&record.code)
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(failed(doing))?;
+    if note.as_ref() == Some(&record.note) {
+        return Ok(Became::Known);
+    }
+    sqlx::query(
+        "INSERT INTO history_records (asset, at, kind, component, code, note, imported_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (asset, at, kind, component, code) DO UPDATE SET note = ?6, imported_at = ?7",
+    )
+    .bind(record.asset.as_str())
+    .bind(record.at.as_micros())
+    .bind(&record.kind)
+    .bind(&record.component)
+    .bind(&record.code)
+    .bind(&record.note)
+    .bind(now.as_micros())
+    .execute(&mut **tx)
+    .await
+    .map_err(failed(doing))?;
+    Ok(if note.is_some() {
+        Became::Changed
+    } else {
+        Became::New
+    })
+}
+
+async fn strangers(
+    tx: &mut Transaction<'static, Sqlite>,
+    entries: &[Entry],
+) -> Result<Vec<AssetId>, ServiceError> {
+    let assets: BTreeSet<&AssetId> = entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Asset { asset, .. } => asset,
+            Entry::Record(record) => &record.asset,
+        })
+        .collect();
+    let mut strangers = Vec::new();
+    for asset in assets {
+        if strangers.len() == MAX_STRANGERS {
+            break;
+        }
+        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM assets WHERE id = ?)")
+            .bind(asset.as_str())
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(failed("looking for assets in the ledger"))?;
+        if !known {
+            strangers.push(asset.clone());
+        }
+    }
+    Ok(strangers)
+}

@@ -1,0 +1,83 @@
+use super::*;
+use crate::{HistoryKind, HistoryOptions, LivesQuery, RecordedLife};
+
+const FAILURES: &str = "asset,at,component\npump-1,1970-01-01T00:20:00Z,seal\n\
+                        pump-9,1970-01-01T00:10:00Z,\n";
+
+fn dry() -> HistoryOptions {
+    HistoryOptions {
+        dry_run: true,
+        ..HistoryOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn a_history_is_taken_once_whole_and_not_at_all_when_it_is_only_asked_for() {
+    let bench = Bench::new();
+    let service = bench.open(Registration::Open).await;
+    let (kind, csv) = (HistoryKind::Failures, FAILURES.as_bytes());
+    let asked = service.import_history(kind, csv, &dry()).await.unwrap();
+    assert_eq!((asked.applied, asked.new, asked.rows), (false, 2, 2));
+    assert_eq!(service.history(None, 10).await.unwrap(), []);
+    let options = HistoryOptions::default();
+    let first = service.import_history(kind, csv, &options).await.unwrap();
+    let again = service.import_history(kind, csv, &options).await.unwrap();
+    assert_eq!((first.new, first.unchanged), (2, 0));
+    assert_eq!((again.new, again.unchanged), (0, 2));
+    let bad = format!("{FAILURES},1970-01-01T00:30:00Z,seal\n");
+    let refused = service
+        .import_history(kind, bad.as_bytes(), &options)
+        .await
+        .unwrap();
+    assert_eq!((refused.applied, refused.errors.len()), (false, 1));
+    let kept = service.history(None, 10).await.unwrap();
+    let assets: Vec<&str> = kept.iter().map(|record| record.asset.as_str()).collect();
+    assert_eq!(assets, ["pump-9", "pump-1"]);
+}
+
+/// What was imported and what orders found make one row of lives.
+#[tokio::test]
+async fn lives_come_from_the_history_and_from_orders() {
+    let bench = Bench::new();
+    let service = bench.open(Registration::Open).await;
+    let assets = "asset,model,installed_at\npump-1,centrifugal-pump,1970-01-01T00:05:00Z\n";
+    let options = HistoryOptions::default();
+    for (kind, csv) in [
+        (HistoryKind::Assets, assets),
+        (HistoryKind::Failures, FAILURES),
+    ] {
+        let report = service.import_history(kind, csv.as_bytes(), &options).await;
+        assert_eq!(report.unwrap().errors, []);
+    }
+    let raised = advisory("C-1", "pump-1", Severity::Critical);
+    let id = service.submit(&raised).await.unwrap();
+    let (mei, none) = (name("Mei"), Note::empty());
+    service.approve(&id, &mei, &none).await.unwrap();
+    service.start(&id, &mei, &none).await.unwrap();
+    bench.clock.set(t(8_500));
+    let outcome = Outcome::OtherFaultFound;
+    service.complete(&id, &mei, outcome, &none).await.unwrap();
+    let mut query = LivesQuery {
+        model: AssetModelId::new("centrifugal-pump").unwrap(),
+        component: None,
+    };
+    let lives = service.lives(&query).await.unwrap();
+    assert_eq!(lives.len(), 1);
+    let life = |from, to: Option<i64>, failed| RecordedLife {
+        from: Some(t(from)),
+        to: to.map(t),
+        failed,
+    };
+    assert_eq!(
+        lives[0].lives,
+        [
+            life(300, Some(1_200), true),
+            life(1_200, Some(8_500), false),
+            life(8_500, None, false)
+        ]
+    );
+    // The failure was of another component.
+    query.component = telemetry::ComponentId::new("impeller").ok();
+    let lives = service.lives(&query).await.unwrap();
+    assert_eq!(lives[0].lives[0], life(300, Some(8_500), false));
+}
