@@ -151,7 +151,7 @@ fn evaluate_set(data: &Path, out: &Path, name: &str) -> Result<SetFigures> {
 }
 
 /// The sets of a folder: what stands after `train_`.
-fn names(data: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(data: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(data).with_context(|| format!("cannot list {}", data.display()))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
