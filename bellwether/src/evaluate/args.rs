@@ -17,6 +17,10 @@ pub(crate) enum Suite {
     Ims,
     /// NASA C-MAPSS: simulated turbofans run to failure.
     Cmapss,
+    /// Azure predictive-maintenance sample: simulated machines with failures of components.
+    Azure,
+    /// What forecasts are worth: policies of replacement on C-MAPSS.
+    Decision,
 }
 
 impl Suite {
@@ -28,6 +32,8 @@ impl Suite {
             Self::Femto => "femto",
             Self::Ims => "ims",
             Self::Cmapss => "cmapss",
+            Self::Azure => "azure",
+            Self::Decision => "decision",
         }
     }
 
@@ -35,6 +41,8 @@ impl Suite {
     pub(crate) const fn folder(self) -> &'static str {
         match self {
             Self::Ims => "ims-bearing",
+            Self::Azure => "azure-pdm",
+            Self::Decision => "cmapss",
             other => other.name(),
         }
     }
@@ -42,7 +50,7 @@ impl Suite {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// Suite: skab, nab, femto, ims or cmapss
+    /// Suite: skab, nab, femto, ims, cmapss, azure or decision
     #[arg(value_enum, hide_possible_values = true)]
     pub(crate) suite: Suite,
     /// Folder of the suite's recordings, or the folder that holds it
@@ -51,7 +59,65 @@ pub(crate) struct EvaluateArgs {
     /// Folder that predictions are written to
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// azure: machines to learn from, such as 1-8,21-48
+    #[arg(long, value_name = "MACHINES", default_value = "1-8,21-48")]
+    pub(crate) train: Machines,
+    /// azure: machines to forecast for
+    #[arg(long, value_name = "MACHINES", default_value = "9-12,49-60")]
+    pub(crate) test: Machines,
     /// Print one JSON object with the figures on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Ranges of machine numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Machines(Vec<(u32, u32)>);
+
+impl Machines {
+    /// Whether a machine is among them.
+    pub(crate) fn contains(&self, machine: u32) -> bool {
+        let ranges = &self.0;
+        ranges
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&machine))
+    }
+}
+
+impl std::str::FromStr for Machines {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let number = text.trim().parse::<u32>();
+            number.map_err(|_| format!("{text:?} is no machine number"))
+        };
+        let range = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (number(first)?, number(last)?);
+            if first > last {
+                return Err(format!("{part:?} ends before it begins"));
+            }
+            Ok((first, last))
+        };
+        text.split(',')
+            .map(range)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_are_named_by_ranges() {
+        let machines: Machines = "1-3, 7".parse().unwrap();
+        let named: Vec<u32> = (0..10).filter(|m| machines.contains(*m)).collect();
+        assert_eq!(named, [1, 2, 3, 7]);
+        for wrong in ["", "a", "3-1", "1-", "1,,2"] {
+            assert!(wrong.parse::<Machines>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -12,7 +12,10 @@ use analytics::detection::{any::Kind, learned::Learned};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::table::{Table, csv_files, write};
+use super::{
+    remaining::{self, Ran, Remaining, TrendFigures},
+    table::{Table, csv_files, write},
+};
 
 /// Records that are learned from, at the start and after each alarm.
 const LEARNING_RECORDS: u32 = 100;
@@ -68,6 +71,10 @@ pub(crate) struct Figures {
     pub(crate) trivial_detected: usize,
     pub(crate) trivial_early: usize,
     pub(crate) runs: Vec<Run>,
+    /// Remaining life: FEMTO only, and none without the list of truths.
+    pub(crate) remaining: Option<Remaining>,
+    /// Remaining life by the trend alone: IMS only.
+    pub(crate) trends: Vec<TrendFigures>,
 }
 
 /// A machine's features over its life.
@@ -79,9 +86,10 @@ struct Life {
     columns: Vec<Vec<f64>>,
 }
 
-/// The FEMTO bearings under `data`; flags go to `femto-alarms.csv`.
+/// The FEMTO bearings under `data`; flags go to `femto-alarms.csv`, forecasts to `femto.csv`.
 pub(crate) fn femto(data: &Path, out: &Path) -> Result<Figures> {
     let mut lives = Vec::new();
+    let (mut learning, mut test) = (Vec::new(), Vec::new());
     for folder in ["learning_set", "full_test_set"] {
         for path in csv_files(&data.join(folder))? {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -93,6 +101,12 @@ pub(crate) fn femto(data: &Path, out: &Path) -> Result<Figures> {
             let missing = || format!("{}: not a file of features", path.display());
             let columns: Option<Vec<Vec<f64>>> = FEATURES.iter().map(|f| column(f)).collect();
             let seconds = column("t_s").with_context(missing)?;
+            let ran = ran(name, &table).with_context(missing)?;
+            if folder == "learning_set" {
+                learning.push(ran);
+            } else {
+                test.push(ran);
+            }
             lives.push(Life {
                 name: name.to_owned(),
                 failed: true,
@@ -101,10 +115,52 @@ pub(crate) fn femto(data: &Path, out: &Path) -> Result<Figures> {
             });
         }
     }
-    judge(&lives, data, &out.join("femto-alarms.csv"), "bearing")
+    let mut figures = judge(&lives, data, &out.join("femto-alarms.csv"), "bearing")?;
+    let test = cut(test, &data.join("summary.csv"))?;
+    if !test.is_empty() {
+        figures.remaining = Some(remaining::forecast(&learning, &test, &out.join("femto.csv"))?);
+    }
+    Ok(figures)
 }
 
-/// The IMS channels under `data`; flags go to `ims.csv`.
+/// The amplitude of a bearing in both directions.
+fn ran(name: &str, table: &Table) -> Option<Ran> {
+    let (h, v) = (table.column("h_rms")?, table.column("v_rms")?);
+    let amplitude = h.iter().zip(v).map(|(h, v)| h.hypot(*v));
+    let seconds = table.column("t_s")?.iter().copied();
+    Some(Ran {
+        name: name.to_owned(),
+        rows: seconds.zip(amplitude).collect(),
+    })
+}
+
+/// The test bearings as far as the challenge showed them, with their truths in seconds; none
+/// without the list of both.
+fn cut(test: Vec<Ran>, summary: &Path) -> Result<Vec<(Ran, f64)>> {
+    if !summary.is_file() {
+        return Ok(Vec::new());
+    }
+    let table = Table::read(summary, b',', "bearing")?;
+    let column = |name: &str| {
+        let missing = || format!("{}: no column {name}", summary.display());
+        table.column(name).with_context(missing)
+    };
+    let shown = column("snapshots_in_challenge_test_set")?;
+    let truth = column("true_rul_s_at_truncation")?;
+    let mut cut = Vec::new();
+    for mut ran in test {
+        let Some(at) = table.times.iter().position(|name| *name == ran.name) else {
+            continue;
+        };
+        if shown[at] >= 1.0 && truth[at].is_finite() {
+            ran.rows.truncate(shown[at] as usize);
+            cut.push((ran, truth[at]));
+        }
+    }
+    Ok(cut)
+}
+
+/// The IMS channels under `data`; flags go to `ims.csv`, forecasts to `ims-rul.csv`.
 pub(crate) fn ims(data: &Path, out: &Path) -> Result<Figures> {
     let mut lives = Vec::new();
     for path in csv_files(data)? {
@@ -123,7 +179,18 @@ pub(crate) fn ims(data: &Path, out: &Path) -> Result<Figures> {
             });
         }
     }
-    judge(&lives, data, &out.join("ims.csv"), "channel")
+    let mut figures = judge(&lives, data, &out.join("ims.csv"), "channel")?;
+    let ran = lives.iter().map(|life| {
+        let begin = life.times.first().copied().unwrap_or_default();
+        let seconds = life.times.iter().map(|at| (at - begin) as f64 / 1e6);
+        let ran = Ran {
+            name: life.name.clone(),
+            rows: seconds.zip(life.columns[0].iter().copied()).collect(),
+        };
+        (ran, life.failed)
+    });
+    figures.trends = remaining::trends(&ran.collect::<Vec<_>>(), &out.join("ims-rul.csv"))?;
+    Ok(figures)
 }
 
 fn judge(lives: &[Life], data: &Path, out: &Path, what: &str) -> Result<Figures> {
@@ -156,6 +223,8 @@ fn judge(lives: &[Life], data: &Path, out: &Path, what: &str) -> Result<Figures>
             .count(),
         trivial_early: failed().filter(|r| r.trivial_false_alarms > 0).count(),
         runs,
+        remaining: None,
+        trends: Vec::new(),
     })
 }
 

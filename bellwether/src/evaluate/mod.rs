@@ -6,11 +6,14 @@
 //! detector reaches, and beside every hit rate the false alarms it costs.
 
 mod args;
+mod azure;
 mod bearings;
 mod cmapss;
+mod decision;
 mod detect;
 mod nab;
 mod nab_rules;
+mod remaining;
 mod skab;
 mod table;
 
@@ -36,6 +39,8 @@ enum Figures {
     Femto(bearings::Figures),
     Ims(bearings::Figures),
     Cmapss(cmapss::Figures),
+    Azure(azure::Figures),
+    Decision(decision::Figures),
 }
 
 /// Evaluates a suite and prints its figures.
@@ -59,6 +64,8 @@ fn evaluate(args: &EvaluateArgs) -> Result<Figures> {
         Suite::Femto => Figures::Femto(bearings::femto(&data, out)?),
         Suite::Ims => Figures::Ims(bearings::ims(&data, out)?),
         Suite::Cmapss => Figures::Cmapss(cmapss::evaluate(&data, out)?),
+        Suite::Azure => Figures::Azure(azure::evaluate(&data, out, &args.train, &args.test)?),
+        Suite::Decision => Figures::Decision(decision::evaluate(&data, out)?),
     })
 }
 
@@ -78,6 +85,8 @@ fn text(figures: &Figures) -> String {
         Figures::Nab(figures) => nab_text(figures),
         Figures::Femto(figures) | Figures::Ims(figures) => bearings_text(figures),
         Figures::Cmapss(figures) => cmapss::text(figures),
+        Figures::Azure(figures) => azure::text(figures),
+        Figures::Decision(figures) => decision::text(figures),
     }
 }
 
@@ -160,7 +169,10 @@ fn bearings_text(figures: &bearings::Figures) -> String {
             minutes(run.lead_minutes)
         );
     }
-    text
+    if let Some(remaining) = &figures.remaining {
+        text += &remaining::text(remaining);
+    }
+    text + &remaining::trends_text(&figures.trends)
 }
 
 #[cfg(test)]

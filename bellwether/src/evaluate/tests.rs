@@ -22,6 +22,8 @@ fn figures(suite: Suite) -> Option<(Figures, tempfile::TempDir)> {
         suite,
         data,
         out: out.path().to_owned(),
+        train: "1-6".parse().unwrap(),
+        test: "9-12".parse().unwrap(),
         json: false,
     };
     let figures = evaluate(&args).unwrap();

@@ -158,7 +158,7 @@ fn pit_p(by_asset: &[Vec<&Checked<'_>>]) -> f64 {
     p[p.len() / 2]
 }
 
-/// A number in 0..1 that depends on a seed alone (the finaliser of SplitMix64).
+/// A number in 0..1 that depends on a seed alone (the finaliser of `SplitMix64`).
 fn chance(seed: u64) -> f64 {
     let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

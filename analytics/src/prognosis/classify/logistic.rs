@@ -31,11 +31,7 @@ pub(crate) fn solve(x: &[Vec<f64>], truth: &[bool], ridge: f64) -> Option<Vec<f6
             let log = w.max(0.0) + (-w.abs()).exp().ln_1p();
             local.add(row, y * w - log, y - p, p * (1.0 - p));
         }
-        for at in 1..columns {
-            local.value -= ridge * theta[at] * theta[at] / 2.0;
-            local.gradient[at] -= ridge * theta[at];
-            local.curvature[(at, at)] += ridge;
-        }
+        local.ridge(theta, 1, ridge);
         local
     })?;
     Some(maximum.at)

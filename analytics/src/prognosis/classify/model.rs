@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::Logistic;
 use crate::{
     AnalyticsError,
-    prognosis::calibration::{Beta, Isotonic, Reliability, Served},
+    prognosis::{
+        calibration::{Beta, Isotonic, Reliability, Served},
+        trees::{Loss, Trees, TreesConfig},
+    },
 };
 
 /// Folds of the cross-validation.
@@ -41,11 +44,22 @@ pub struct Examples {
 pub struct ClassifierConfig {
     /// Precision of the logistic model's prior on standardised coefficients.
     pub ridge: f64,
+    /// How boosted trees are grown.
+    pub trees: TreesConfig,
 }
 
 impl Default for ClassifierConfig {
+    /// Failures are rare: their rows must fit into a leaf, and a tree must see enough columns
+    /// to find the few that tell of this component.
     fn default() -> Self {
-        Self { ridge: 1.0 }
+        Self {
+            ridge: 1.0,
+            trees: TreesConfig {
+                columns: 0.5,
+                min_rows: 20,
+                ..TreesConfig::default()
+            },
+        }
     }
 }
 
@@ -54,6 +68,8 @@ impl Default for ClassifierConfig {
 pub enum Kind {
     /// Logistic regression.
     Logistic(Logistic),
+    /// Boosted trees.
+    Trees(Trees),
 }
 
 impl Kind {
@@ -61,6 +77,7 @@ impl Kind {
     pub fn probability(&self, row: &[f32]) -> f64 {
         match self {
             Self::Logistic(model) => model.probability(row),
+            Self::Trees(trees) => trees.probability(row),
         }
     }
 
@@ -68,22 +85,28 @@ impl Kind {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Logistic(_) => "logistic",
+            Self::Trees(_) => "trees",
         }
     }
 }
 
 /// The forms that are tried, simplest first.
-const FORMS: [Form; 1] = [Form::Logistic];
+const FORMS: [Form; 2] = [Form::Logistic, Form::Trees];
 
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Logistic,
+    Trees,
 }
 
 impl Form {
     fn fit(self, x: ArrayView2<f32>, failed: &[bool], config: &ClassifierConfig) -> Option<Kind> {
         match self {
             Self::Logistic => Logistic::fit(x, failed, config.ridge).map(Kind::Logistic),
+            Self::Trees => {
+                let y: Vec<f32> = failed.iter().map(|y| f32::from(u8::from(*y))).collect();
+                Trees::fit(x, &y, Loss::Logistic, &config.trees).ok().map(Kind::Trees)
+            }
         }
     }
 }

@@ -102,6 +102,6 @@ mod tests {
         }
         let always = [said(1, 1, 1.0, false)];
         let chosen = choose_threshold(&always, &budget(0.0));
-        assert!(!chosen.keeps_budget && chosen.at == 0.95);
+        assert!(!chosen.keeps_budget && chosen.at > 0.94);
     }
 }

@@ -64,7 +64,11 @@ impl Costs {
             "the lead time must be 0 or more"
         } else if !(self.cost_rate.is_finite() && self.cost_rate >= 0.0) {
             "the cost rate must be 0 or more"
-        } else if self.windows.iter().any(|(from, to)| !(from <= to)) {
+        } else if self
+            .windows
+            .iter()
+            .any(|(from, to)| from.is_nan() || to.is_nan() || from > to)
+        {
             "a window must end after it begins"
         } else {
             return Ok(());

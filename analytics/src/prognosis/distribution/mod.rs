@@ -67,10 +67,8 @@ fn level_of(step: usize) -> f64 {
 
 /// A straight line from `a` to `b`; infinite as soon as it leaves `a` for an infinite `b`.
 fn between(a: f64, b: f64, part: f64) -> f64 {
-    if part <= 0.0 {
+    if part <= 0.0 || b <= a {
         a
-    } else if a == b {
-        b
     } else {
         a + part * (b - a)
     }
@@ -98,8 +96,8 @@ impl RulDistribution {
         })
     }
 
-    /// The distribution with this quantile function, which is asked at every level from 0 to
-    /// 1. Values below 0 count as 0 and a fall as a rounding of a flat part. None when it
+    /// The distribution with this quantile function, which is asked at every level from 0 up
+    /// to one. Values below 0 count as 0 and a fall as a rounding of a flat part. None when it
     /// gives a NaN.
     pub fn from_quantile_function(f: impl Fn(f64) -> f64) -> Option<Self> {
         let mut highest = 0.0_f64;

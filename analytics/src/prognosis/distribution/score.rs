@@ -74,11 +74,7 @@ fn loss_of_line(truth: f64, from: (f64, f64), to: (f64, f64)) -> f64 {
     let is_above = f64::midpoint(from.1, to.1) > truth;
     let loss = |(level, quantile): (f64, f64)| {
         let side = f64::from(u8::from(is_above)) - level;
-        if quantile == truth {
-            0.0
-        } else {
-            2.0 * side * (quantile - truth)
-        }
+        2.0 * side * (quantile - truth)
     };
     let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
     (to.0 - from.0) * (loss(from) + 4.0 * loss(middle) + loss(to)) / 6.0

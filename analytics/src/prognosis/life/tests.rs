@@ -84,7 +84,11 @@ fn the_curve_of_the_6_mp_patients_is_the_published_one() {
         (22.0, 7, 0.537_815, 0.267_779, 0.746_791),
         (23.0, 6, 0.448_179, 0.188_052, 0.680_143),
     ] {
-        let step = curve.steps.iter().find(|step| step.age == age).unwrap();
+        let step = curve
+            .steps
+            .iter()
+            .find(|step| (step.age - age).abs() < 1e-9)
+            .unwrap();
         assert_eq!(step.at_risk, at_risk);
         near(step.survival, survival, 2e-6);
         let limits = curve.interval(age, 0.95);
@@ -125,11 +129,11 @@ fn what_is_left_of_a_curve_is_conditional_on_the_age() {
     let left = curve.remaining(10.0).unwrap();
     // 0.690196 / 0.752941: 8.33 % fail within three weeks more.
     near(left.probability_within(3.0), 0.08, 0.05);
-    assert_eq!(left.quantile(0.05), 3.0);
+    near(left.quantile(0.05), 3.0, 1e-12);
     assert!(left.quantile(0.5).is_infinite(), "censored: nobody knows");
     let all = kaplan_meier(&[record(3.0, true, &[]), record(5.0, true, &[])]);
     assert_eq!(all.remaining(5.0), None);
-    assert_eq!(all.remaining(4.0).unwrap().quantile(0.3), 1.0);
+    near(all.remaining(4.0).unwrap().quantile(0.3), 1.0, 1e-12);
 }
 
 #[test]
@@ -243,7 +247,7 @@ fn what_cannot_be_fitted_says_why() {
         "{}",
         model.shape()
     );
-    assert_eq!(model.coefficients[0].log_hazard_ratio, 0.0);
+    assert!(model.coefficients[0].log_hazard_ratio.abs() < 1e-12);
     near(model.remaining(0.0, &[9.0]).quantile(0.5), 7.0, 0.1);
 }
 

@@ -416,11 +416,7 @@ fn fit_rows(rows: &[Row], covariates: usize, ridge: f64) -> Option<Maximum> {
         local.value -= WALL * beyond * beyond / 2.0;
         local.gradient[0] -= WALL * beyond;
         local.curvature[(0, 0)] += if beyond > 0.0 { WALL } else { 0.0 };
-        for at in 2..theta.len() {
-            local.value -= ridge * theta[at] * theta[at] / 2.0;
-            local.gradient[at] -= ridge * theta[at];
-            local.curvature[(at, at)] += ridge;
-        }
+        local.ridge(theta, 2, ridge);
         local
     })
 }
