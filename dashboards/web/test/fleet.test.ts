@@ -3,11 +3,11 @@ import { sortOrders } from '../src/lib/board';
 import { fleetRows } from '../src/lib/fleet-rows';
 import { filterAssets, orderActions, rankAssets, rankCases } from '../src/lib/rank';
 import { visibleRange } from '../src/lib/virtual';
-import { aCase, anAsset, anOrder } from './samples';
+import { aCase, anAsset, anOrder, NO_DETAIL } from './samples';
 
 describe('cases', () => {
   it('rank by severity, then by the sooner limit, then by age; cleared and closed come last', () => {
-    const soon = { at: '', model: '', family: 'trend' as const, limit: 30, p10: '2026-12-02T00:00:00Z', p50: '', p90: '', rul_p10_s: 1, rul_p50_s: 2, rul_p90_s: 3, loss_per_day: 1, p_value: 0 };
+    const soon = { at: '', model: '', family: 'trend' as const, limit: 30, p10: '2026-12-02T00:00:00Z', p50: '', p90: '', rul_p10_s: 1, rul_p50_s: 2, rul_p90_s: 3, loss_per_day: 1, p_value: 0, detail: NO_DETAIL };
     const list = [
       aCase({ id: 'closed', severity: 'critical', status: 'closed' }),
       aCase({ id: 'watch', severity: 'watch' }),

@@ -1,5 +1,6 @@
 // Small but complete objects of the API for tests.
 
+import type { ForecastDetail } from '../src/lib/prognosis-types';
 import type { AssetSummary, Case, Evidence, WorkOrder } from '../src/lib/types';
 
 export const EVIDENCE: Evidence = {
@@ -19,6 +20,11 @@ export const EVIDENCE: Evidence = {
     { signal: 'vibration_mm_s', share: 0.3, deviation: -2, value: 2, normal: 2.5, normal_low: 2, normal_high: 3 },
   ],
   suspects: [],
+};
+
+/** What a trend adds: nothing. */
+export const NO_DETAIL: ForecastDetail = {
+  asset_model: null, version: null, component: null, fan: [], within: [], hazard_per_day: null, contributions: [], similar: [], notes: [],
 };
 
 export function anAsset(change: Partial<AssetSummary> = {}): AssetSummary {
@@ -53,6 +59,7 @@ export function aCase(change: Partial<Case> = {}): Case {
     device: 'd',
     failure_mode: 'bearing-wear',
     failure_mode_name: { en: 'Bearing wear', zh: '轴承磨损' },
+    signal: null,
     severity: 'warning',
     status: 'open',
     opened_at: '2026-12-01T08:00:00Z',

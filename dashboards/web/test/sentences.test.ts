@@ -3,7 +3,7 @@ import { overwriteGetLocale } from '../src/paraglide/runtime.js';
 import { caseReason, caseSentence, forecastSentence, forecastShort, orderSentence, outlookSentence, stateSentence } from '../src/lib/sentences';
 import { failureMode, reasonWord, stateWord } from '../src/lib/words';
 import type { Forecast } from '../src/lib/types';
-import { aCase, anAsset, anOrder, EVIDENCE } from './samples';
+import { aCase, anAsset, anOrder, EVIDENCE, NO_DETAIL } from './samples';
 
 let locale: 'en' | 'zh-CN' = 'en';
 overwriteGetLocale(() => locale);
@@ -13,7 +13,7 @@ const open = { id: 'c', failure_mode: 'bearing-wear', failure_mode_name: { en: '
 const namer = (): string => (locale === 'en' ? 'Bearing temperature' : '轴承温度');
 const forecast: Forecast = {
   at: '2026-12-01T08:00:00Z', model: 'theil-sen/1', family: 'trend' as const, limit: 30, p10: '2026-12-05T08:00:00Z', p50: '2026-12-07T08:00:00Z', p90: '2026-12-12T08:00:00Z',
-  rul_p10_s: 4 * 86_400, rul_p50_s: 6 * 86_400, rul_p90_s: 11 * 86_400, loss_per_day: 5, p_value: 1e-6,
+  rul_p10_s: 4 * 86_400, rul_p50_s: 6 * 86_400, rul_p90_s: 11 * 86_400, loss_per_day: 5, p_value: 1e-6, detail: NO_DETAIL,
 };
 
 describe('the state of an asset in one sentence', () => {

@@ -6,6 +6,7 @@ import { api, whatWentWrong, type OrderStep } from './api';
 import { live } from './live.svelte';
 import type { OrderAction } from './rank';
 import { tell } from './tell.svelte';
+import type { TrainingJob } from './prognosis-types';
 import type { AssetSummary, Case, WorkOrder } from './types';
 import { orderWord } from './words';
 
@@ -56,4 +57,31 @@ export async function acceptNormal(asset: AssetSummary): Promise<boolean> {
     () => m.accepted_told({ asset: asset.name }),
   );
   return accepted === true;
+}
+
+const noted = (note: string): { note?: string } => (note.trim() === '' ? {} : { note: note.trim() });
+
+/** Lets a version of a model serve; whether it does. */
+export async function promoteModel(model: string, version: number, note: string): Promise<boolean> {
+  const done = await act(
+    (by) => api.promote(model, version, { by, ...noted(note) }),
+    (result) => m.promoted_told({ model, version: result.version }),
+  );
+  return done !== null;
+}
+
+/** Lets the version serve that did before; whether it does. */
+export async function rollBackModel(model: string, note: string): Promise<boolean> {
+  const done = await act(
+    (by) => api.rollBack(model, { by, ...noted(note) }),
+    (result) => m.promoted_told({ model, version: result.version }),
+  );
+  return done !== null;
+}
+
+export async function startTraining(asset_model: string): Promise<TrainingJob | null> {
+  return act(
+    (by) => api.train({ asset_model, by }),
+    (job) => m.training_told_begun({ model: job.asset_model }),
+  );
 }

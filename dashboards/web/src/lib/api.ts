@@ -1,5 +1,8 @@
 // The HTTP API: one typed function a resource, problems (RFC 9457) as errors with words.
 
+import type {
+  ForecastScore, HistoryKind, HistoryRecord, HistoryReport, PastPrognosis, PrognosisModel, PrognosisModelDetail, Promotion, TrainingJob,
+} from './prognosis-types';
 import { littleEndian } from './waveform';
 import type {
   Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Case, CaseDetail, Course, Credential, DeadLetter, DeadLetterSummary,
@@ -154,16 +157,25 @@ export const api = {
   credentials: (device: string) => all<Credential>(`/devices/${id(device)}/credentials`),
   makeToken: (device: string) => post<MadeCredential>(`/devices/${id(device)}/credentials`, {}),
   revoke: (credential: number) => send<Credential>('DELETE', address(`/credentials/${credential}`)),
-  /** Enters devices from a CSV; a file with errors is an answer too. */
-  onboard: async (csv: string, options: { dry_run: boolean; tokens: boolean }): Promise<OnboardReport> => {
-    const response = await ask('POST', address('/onboarding', options), 'application/json', { text: csv, type: 'text/csv' });
-    try {
-      return await answered<OnboardReport>(response);
-    } catch (error) {
-      if (error instanceof ApiError && isReport(error.body)) return error.body;
-      throw error;
-    }
+  onboard: (csv: string, options: { dry_run: boolean; tokens: boolean }) => table<OnboardReport>(address('/onboarding', options), csv),
+  /** Takes in the past from another maintenance system. */
+  importHistory: (kind: HistoryKind, csv: string, options: { dry_run: boolean; map: [string, string][]; ignore: string[] }) => {
+    const query = new URLSearchParams({ dry_run: String(options.dry_run) });
+    for (const [ours, theirs] of options.map) query.append('map', `${ours}:${theirs}`);
+    for (const column of options.ignore) query.append('ignore', column);
+    return table<HistoryReport>(`${address(`/history/${kind}`)}?${query.toString()}`, csv);
   },
+  history: (query: { asset?: string; limit: number }) => get<Page<HistoryRecord>>('/history', query),
+  /** Forecasts as they were made, the newest first. */
+  prognoses: (asset: string, query: { limit: number }) => get<Page<PastPrognosis>>('/prognoses', { asset, order: 'desc', ...query }),
+  prognosisModels: (asset_model?: string) => all<PrognosisModel>('/prognosis-models', { asset_model }),
+  prognosisModel: (asset_model: string, version: number) => get<PrognosisModelDetail>(`/prognosis-models/${id(asset_model)}/${version}`),
+  promote: (asset_model: string, version: number, act: { by: string; note?: string }) =>
+    post<Promotion>(`/prognosis-models/${id(asset_model)}/${version}/promote`, act),
+  rollBack: (asset_model: string, act: { by: string; note?: string }) => post<Promotion>(`/prognosis-models/${id(asset_model)}/roll-back`, act),
+  forecastScores: (asset_model: string, version: number, asset?: string) => all<ForecastScore>(`/prognosis-models/${id(asset_model)}/${version}/scores`, { asset }),
+  trainingJobs: (asset_model?: string) => all<TrainingJob>('/training-jobs', { asset_model }),
+  train: (job: { asset_model: string; by: string }) => post<TrainingJob>('/training-jobs', job),
   deadLetters: (query: { state?: string; reason?: string; device?: string; cursor?: string | null; limit: number }) =>
     get<Page<DeadLetter>>('/dead-letters', query),
   deadLetter: (letter: number | string) => get<DeadLetter>(`/dead-letters/${letter}`),
@@ -180,12 +192,24 @@ export const api = {
   status: () => get<SystemStatus>('/status'),
 };
 
-function isReport(body: unknown): body is OnboardReport {
+/** Hands in a table as CSV; what is said of a file with errors is an answer too. */
+async function table<T>(url: string, csv: string): Promise<T> {
+  const response = await ask('POST', url, 'application/json', { text: csv, type: 'text/csv' });
+  try {
+    return await answered<T>(response);
+  } catch (error) {
+    if (error instanceof ApiError && isReport(error.body)) return error.body as T;
+    throw error;
+  }
+}
+
+function isReport(body: unknown): boolean {
   return typeof body === 'object' && body !== null && Array.isArray((body as { errors?: unknown }).errors);
 }
 
 /** Where a file of the API is, for links that download it. */
 export const fileOf = {
+  history: () => address('/history', { format: 'csv', limit: PAGE_SIZE }),
   payload: (letter: number) => address(`/dead-letters/${letter}/payload`),
   samples: (waveform: number, format?: 'csv') => address(`/waveforms/${waveform}/samples`, { format }),
 };

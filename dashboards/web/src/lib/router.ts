@@ -12,6 +12,9 @@ export type Route =
   | { page: 'device'; id: string }
   | { page: 'onboarding' }
   | { page: 'quarantine' }
+  | { page: 'prognosis-models' }
+  | { page: 'prognosis-model'; id: string }
+  | { page: 'history' }
   | { page: 'status' }
   | { page: 'missing'; path: string };
 
@@ -22,14 +25,17 @@ const LISTS: Record<string, Route> = {
   devices: { page: 'devices' },
   onboarding: { page: 'onboarding' },
   quarantine: { page: 'quarantine' },
+  'prognosis-models': { page: 'prognosis-models' },
+  history: { page: 'history' },
   status: { page: 'status' },
 };
 
-const DETAILS: Record<string, 'asset' | 'case' | 'order' | 'device'> = {
+const DETAILS: Record<string, 'asset' | 'case' | 'order' | 'device' | 'prognosis-model'> = {
   assets: 'asset',
   cases: 'case',
   'work-orders': 'order',
   devices: 'device',
+  'prognosis-models': 'prognosis-model',
 };
 
 /** The page a path names. */
@@ -69,6 +75,12 @@ export function path(route: Route): string {
       return '/onboarding';
     case 'quarantine':
       return '/quarantine';
+    case 'prognosis-models':
+      return '/prognosis-models';
+    case 'prognosis-model':
+      return `/prognosis-models/${encodeURIComponent(route.id)}`;
+    case 'history':
+      return '/history';
     case 'status':
       return '/status';
     case 'missing':

@@ -1,5 +1,7 @@
 // The shapes of the HTTP API, as it serves them (see /api/openapi.json).
 
+import type { ForecastDetail, PrognosisFamily } from './prognosis-types';
+
 /** A text in both languages of the product. */
 export interface Label {
   en: string;
@@ -42,7 +44,7 @@ export interface Engineer {
 export interface Forecast {
   at: Iso;
   model: string;
-  family: 'trend' | 'fleet' | 'life_data' | 'combined';
+  family: PrognosisFamily;
   /** Only of a trend: the health index that counts as failure. */
   limit: number | null;
   p10: Iso;
@@ -53,6 +55,7 @@ export interface Forecast {
   rul_p90_s: number;
   loss_per_day: number | null;
   p_value: number | null;
+  detail: ForecastDetail;
 }
 
 /** A forecast, or why there is none. */
