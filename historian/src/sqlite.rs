@@ -25,6 +25,9 @@ const MAX_READERS: usize = 4;
 /// How long a connection waits for another one's lock before it gives up; far above any commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the last checkpoint waits for queries: the end of the program does not wait for them either.
+const TIDY_WITHIN: Duration = Duration::from_secs(1);
+
 /// The log is cut back to this size after it grew, in bytes.
 const WAL_KEEP_BYTES: u64 = 64 << 20;
 
@@ -153,9 +156,15 @@ pub(crate) fn give_back(connection: &Connection, pages: i64) -> Result<(), Histo
     give_back_from(connection, pages, 4)
 }
 
-/// The same at the end of a program: nothing will fill them.
-pub(crate) fn give_all_back(connection: &Connection, pages: i64) -> Result<(), HistorianError> {
-    give_back_from(connection, pages, i64::MAX)
+/// The same at the end of a program, when nothing will fill them; then moves the log into the file, which SQLite would
+/// do if this were the last connection. A query that still reads keeps it where it is.
+pub(crate) fn leave_tidy(connection: &Connection, pages: i64) -> Result<(), HistorianError> {
+    const ACTION: &str = "move the log into the file";
+    give_back_from(connection, pages, i64::MAX)?;
+    connection.busy_timeout(TIDY_WITHIN).during(ACTION)?;
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .during(ACTION)
 }
 
 /// Once one of `share` pages is free.

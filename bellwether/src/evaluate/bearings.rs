@@ -118,7 +118,11 @@ pub(crate) fn femto(data: &Path, out: &Path) -> Result<Figures> {
     let mut figures = judge(&lives, data, &out.join("femto-alarms.csv"), "bearing")?;
     let test = cut(test, &data.join("summary.csv"))?;
     if !test.is_empty() {
-        figures.remaining = Some(remaining::forecast(&learning, &test, &out.join("femto.csv"))?);
+        figures.remaining = Some(remaining::forecast(
+            &learning,
+            &test,
+            &out.join("femto.csv"),
+        )?);
     }
     Ok(figures)
 }

@@ -88,11 +88,15 @@ pub(super) fn forecast(learning: &[Ran], test: &[(Ran, f64)], file: &Path) -> Re
             score: score(*truth, quantile(level)),
         });
     }
-    let lines = forecasts.iter().map(|f| format!("{},{:.1}", f.name, f.told_s));
+    let lines = forecasts
+        .iter()
+        .map(|f| format!("{},{:.1}", f.name, f.told_s));
     write(file, "bearing,rul_s", lines)?;
     let n = forecasts.len().max(1) as f64;
     let age = |ran: &Ran| ran.rows.last().map_or(0.0, |row| row.0);
-    let trivial = test.iter().map(|(ran, truth)| score(*truth, TRIVIAL * age(ran)));
+    let trivial = test
+        .iter()
+        .map(|(ran, truth)| score(*truth, TRIVIAL * age(ran)));
     Ok(Remaining {
         level,
         score_learning,
@@ -174,7 +178,8 @@ fn best_level(learning: &[Ran]) -> Result<(f64, f64)> {
         }
     }
     let best = scores.iter().zip(LEVELS).max_by(|a, b| a.0.total_cmp(b.0));
-    best.map(|(sum, level)| (level, sum / n)).context("no learning bearings")
+    best.map(|(sum, level)| (level, sum / n))
+        .context("no learning bearings")
 }
 
 /// The logarithm of the running median of the amplitude over that of the new bearing.
@@ -187,7 +192,12 @@ fn index(rows: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let new = median(&rows[..NEW.min(rows.len())]);
     let ends = MEDIAN.min(rows.len())..=rows.len();
     ends.filter(|end| *end > 0)
-        .map(|end| (rows[end - 1].0, (median(&rows[end.saturating_sub(MEDIAN)..end]) / new).ln()))
+        .map(|end| {
+            (
+                rows[end - 1].0,
+                (median(&rows[end.saturating_sub(MEDIAN)..end]) / new).ln(),
+            )
+        })
         .collect()
 }
 
@@ -247,7 +257,11 @@ pub(super) fn trends(channels: &[(Ran, bool)], file: &Path) -> Result<Vec<TrendF
             median_ratio: median.filter(|_| *failed),
         });
     }
-    write(file, "channel,record,rul_p10_s,rul_p50_s,rul_p90_s", lines.into_iter())?;
+    write(
+        file,
+        "channel,record,rul_p10_s,rul_p50_s,rul_p90_s",
+        lines.into_iter(),
+    )?;
     Ok(figures)
 }
 
@@ -256,7 +270,10 @@ pub(crate) fn trends_text(figures: &[TrendFigures]) -> String {
     let mut text = String::new();
     for f in figures {
         let of_failed = f.median_ratio.map_or_else(String::new, |ratio| {
-            format!(", the end inside the 80 % interval {} times, median {ratio:.2} of what remained", f.covered)
+            format!(
+                ", the end inside the 80 % interval {} times, median {ratio:.2} of what remained",
+                f.covered
+            )
         });
         let _ = writeln!(
             text,

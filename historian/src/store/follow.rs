@@ -242,7 +242,7 @@ impl Task {
         self.flush().await?;
         step(&mut self.follower, |follower| {
             let connection = lock(&follower.inner.connection);
-            sqlite::give_all_back(&connection, MAX_VACUUMED_PAGES)
+            sqlite::leave_tidy(&connection, MAX_VACUUMED_PAGES)
         })
         .await
     }

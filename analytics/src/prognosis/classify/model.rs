@@ -105,7 +105,9 @@ impl Form {
             Self::Logistic => Logistic::fit(x, failed, config.ridge).map(Kind::Logistic),
             Self::Trees => {
                 let y: Vec<f32> = failed.iter().map(|y| f32::from(u8::from(*y))).collect();
-                Trees::fit(x, &y, Loss::Logistic, &config.trees).ok().map(Kind::Trees)
+                Trees::fit(x, &y, Loss::Logistic, &config.trees)
+                    .ok()
+                    .map(Kind::Trees)
             }
         }
     }
