@@ -5,8 +5,9 @@
 //! number for it, and prognosis says when that number will reach its limit, if it can be said.
 //! Each module's header carries its method and its sources.
 //!
-//! Everything here is pure: no IO, no threads, no clock, no chance, and no order of a hash
-//! map in a result. [`Fleet::apply`] takes one record of the journal; the same records give
+//! Everything here is pure: no IO, no clock, no chance but for a seed, and no order of a hash
+//! map in a result. Learning a fleet model may use a few threads, which it has for itself and
+//! which do not change its result; nothing else has any. [`Fleet::apply`] takes one record of the journal; the same records give
 //! the same findings bit for bit, and a fleet that is saved and restored between two records
 //! goes on as if nothing had happened.
 //!

@@ -2,7 +2,7 @@
 //! its seed, also after the program's random number crate has changed its generator.
 //!
 //! # Source
-//! SplitMix64: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA
+//! `SplitMix64`: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA
 //! 2014; normal deviates by Box & Muller (1958).
 
 /// A generator with a period of 2⁶⁴.

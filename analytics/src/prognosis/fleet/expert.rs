@@ -248,13 +248,8 @@ impl<'a> Workshop<'a> {
             .into_iter()
             .min_by(|a, b| of(&a.1).total_cmp(&of(&b.1)))?;
         let kernel = Kernel::mean(all)?;
-        self.combine(
-            Trees::mean(ensembles)?,
-            kernel,
-            &of_trees,
-            &of_kernel,
-            assets,
-        )
+        let trees = Trees::mean(ensembles)?;
+        Some(self.combine(trees, kernel, &of_trees, &of_kernel, assets))
     }
 
     fn combine(
@@ -264,7 +259,7 @@ impl<'a> Workshop<'a> {
         of_trees: &[f64],
         of_kernel: &[f64],
         assets: &[u32],
-    ) -> Option<(Expert, Vec<(f64, RulDistribution)>)> {
+    ) -> (Expert, Vec<(f64, RulDistribution)>) {
         let both = Array2::from_shape_fn((self.rows.len(), 2), |(row, column)| {
             [of_trees[row], of_kernel[row]][column]
         });
@@ -318,7 +313,7 @@ impl<'a> Workshop<'a> {
             residuals: sorted.table(),
             metrics,
         };
-        Some((expert, out_of_fold))
+        (expert, out_of_fold)
     }
 
     /// Weights that fit the rows of all folds but one.

@@ -75,7 +75,9 @@ impl FleetModel {
         let (expert, basis) = self.expert(state);
         let [trees, kernel] = expert.weights;
         let mut by_feature: Vec<f64> = expert.trees.shap(&features);
-        by_feature.iter_mut().for_each(|x| *x *= trees);
+        for contribution in &mut by_feature {
+            *contribution *= trees;
+        }
         for (feature, part) in expert.kernel.contributions(&features) {
             by_feature[feature] += kernel * part;
         }

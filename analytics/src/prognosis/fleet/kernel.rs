@@ -432,7 +432,7 @@ impl Kernel {
     /// Whether a decoded kernel can be worked with.
     pub(crate) fn is_consistent(&self, features: usize) -> bool {
         let count = self.phases.len();
-        count % LANES == 0
+        count.is_multiple_of(LANES)
             && !self.scale.columns.is_empty()
             && self.scale.columns().all(|column| column < features)
             && self.weights.len() == count

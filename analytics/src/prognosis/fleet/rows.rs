@@ -51,6 +51,7 @@ impl Rows {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
 struct Target {
     y: f32,
     remained: f64,
@@ -104,8 +105,7 @@ pub(crate) fn collect(
             };
             let cycle = index as f64 + 1.0;
             if (index + 1) % (2 * stride) == 0 {
-                let again = Target { ..target };
-                window.push(features, again, at, cycle, folds[at]);
+                window.push(features, target, at, cycle, folds[at]);
             }
             if has_begun {
                 whole.push(features, target, at, cycle, folds[at]);

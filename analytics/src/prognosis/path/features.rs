@@ -119,7 +119,7 @@ impl Layout {
     pub(crate) fn whole_history_fused(&self, components: usize) -> Vec<usize> {
         let mut columns = vec![0];
         for component in 0..self.components.min(components) {
-            let from = self.component(component);
+            let from = Self::component(component);
             columns.extend(from..from + COMPONENT.len());
             let pace = from + COMPONENT.len();
             columns.extend(pace + COMPONENT_PACE..pace + COMPONENT.len());
@@ -141,17 +141,17 @@ impl Layout {
     pub(crate) fn window_fused(&self) -> Vec<usize> {
         let mut columns = vec![1];
         for component in 0..self.components {
-            let from = self.component(component);
+            let from = Self::component(component);
             columns.extend(from..from + COMPONENT_WINDOW);
         }
         columns
     }
 
-    fn component(&self, component: usize) -> usize {
+    fn component(component: usize) -> usize {
         ASSET + 2 * COMPONENT.len() * component
     }
 
     fn signal(&self, signal: usize) -> usize {
-        self.component(self.components) + SIGNAL.len() * signal
+        Self::component(self.components) + SIGNAL.len() * signal
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Track {
     sum: f64,
     beginning: f64,
     average: f64,
-    /// Σ (i/k)^p x_i over the rows i = 1..=k, for p = 0 to 3.
+    /// Σ (i/k)ᵖ xᵢ over the rows i = 1..=k, for p = 0 to 3.
     moments: [f64; 4],
 }
 

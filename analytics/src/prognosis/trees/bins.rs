@@ -69,6 +69,8 @@ impl Column {
             .step_by(step)
             .copied()
             .filter(|v| !v.is_nan())
+            // One zero is enough.
+            .map(|v| v + 0.0)
             .collect();
         sorted.sort_unstable_by(f32::total_cmp);
         let limits = limits(&sorted);
@@ -102,7 +104,9 @@ impl Column {
 /// Limits halfway between different values that stand about equally many rows apart.
 fn limits(sorted: &[f32]) -> Vec<f32> {
     let mut limits = Vec::new();
-    let mut counts = sorted.chunk_by(|a, b| a == b).map(<[f32]>::len);
+    let mut counts = sorted
+        .chunk_by(|a, b| a.total_cmp(b).is_eq())
+        .map(<[f32]>::len);
     let different = counts.clone().count();
     let most = BINS - 2;
     let share = if different <= most + 1 {

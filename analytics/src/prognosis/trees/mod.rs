@@ -12,8 +12,8 @@
 //!
 //! # Source
 //! Friedman, "Greedy function approximation: a gradient boosting machine", Annals of
-//! Statistics 29 (2001); second-order leaf values and gain: Chen & Guestrin, "XGBoost", KDD
-//! 2016; leaf-wise growth on histograms: Ke et al., "LightGBM", NIPS 2017.
+//! Statistics 29 (2001); second-order leaf values and gain: Chen & Guestrin, "`XGBoost`", KDD
+//! 2016; leaf-wise growth on histograms: Ke et al., "`LightGBM`", NIPS 2017.
 
 pub(crate) mod bins;
 mod grow;
@@ -165,7 +165,8 @@ impl Trees {
         }
         let allowed = |y: f32| match loss {
             Loss::Squared => y.is_finite(),
-            Loss::Logistic => y == 0.0 || y == 1.0,
+            // Only 0 and 1 make this product 0.
+            Loss::Logistic => y * (1.0 - y) == 0.0,
         };
         if !rows.iter().all(|&row| allowed(y[row as usize])) {
             return refuse("a target is not a number, or not 0 or 1");
