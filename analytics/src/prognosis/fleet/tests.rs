@@ -181,7 +181,9 @@ fn what_a_forecast_rests_on_is_said() {
     assert_eq!(forecast(&model, &lives[0], 9, Some(0.0)), None);
     // Without a life that was watched from its beginning there is no other basis.
     let mut late = lives.clone();
-    late.iter_mut().for_each(|life| life.age = None);
+    for life in &mut late {
+        life.age = None;
+    }
     let model = fit(&late, &small()).unwrap().model;
     assert!(model.metrics().full_history.is_none() && model.is_consistent());
     let said = forecast(&model, &lives[0], 60, Some(0.0)).unwrap();

@@ -119,7 +119,9 @@ mod tests {
 
     fn course(values: &[f64]) -> [f64; TERMS] {
         let mut track = Track::new();
-        values.iter().for_each(|x| track.push(*x, 30));
+        for value in values {
+            track.push(*value, 30);
+        }
         Course::new(values.len() as u32).of(&track)
     }
 

@@ -36,7 +36,9 @@ pub(crate) fn fleet(lives: usize, seed: u64) -> Vec<Life> {
 
 fn features(model: &PathModel, rows: &[CycleRow]) -> Vec<f32> {
     let mut state = model.start(Some(0.0));
-    rows.iter().for_each(|row| model.push(&mut state, row));
+    for row in rows {
+        model.push(&mut state, row);
+    }
     model.features(&state)
 }
 

@@ -139,10 +139,8 @@ mod tests {
     fn few_values_have_a_bin_each_and_missing_ones_their_own() {
         let column = Column::new(&[3.0, f32::NAN, 1.0, 2.0, 2.0]);
         assert_eq!(column.bins, [3, 0, 1, 2, 2]);
-        assert_eq!(
-            [0, 1, 2].map(|bin| column.threshold(bin)),
-            [f32::NEG_INFINITY, 1.5, 2.5]
-        );
+        let thresholds = [0, 1, 2].map(|bin| column.threshold(bin).to_string());
+        assert_eq!(thresholds, ["-inf", "1.5", "2.5"]);
         assert_eq!(column.len(), 4);
     }
 

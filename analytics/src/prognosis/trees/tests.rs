@@ -56,7 +56,7 @@ fn one_tree_finds_the_best_step_that_can_be_found() {
     };
     let trees = Trees::fit(x.view(), &y, Loss::Squared, &config).unwrap();
     assert_eq!(trees.nodes.len(), 3);
-    assert_eq!(trees.nodes[0].threshold, 3.5);
+    assert!((trees.nodes[0].threshold - 3.5).abs() < 1e-6);
     assert!(trees.predict(&[3.4]).abs() < 1e-6);
     assert!((trees.predict(&[3.6]) - 10.0).abs() < 1e-6);
     // With l2 = 4 the value of a leaf of n rows shrinks by n / (n + 4): from the mean of 6
@@ -145,7 +145,8 @@ fn a_missing_value_is_a_value_of_its_own() {
     };
     let trees = Trees::fit(x.view(), &y, Loss::Squared, &config).unwrap();
     assert!(trees.predict(&[f32::NAN]) > 0.95 && trees.predict(&[150.0]) < 0.05);
-    assert_eq!(trees.predict(&[]), trees.predict(&[f32::NAN]));
+    let (absent, missing) = (trees.predict(&[]), trees.predict(&[f32::NAN]));
+    assert_eq!(absent.to_bits(), missing.to_bits());
 }
 
 #[test]
@@ -238,6 +239,5 @@ fn the_mean_of_ensembles_predicts_the_mean() {
         let row = row.to_vec();
         let expected = (1..=3).map(|seed| fit(seed).predict(&row)).sum::<f64>() / 3.0;
         assert!((mean.predict(&row) - expected).abs() < 1e-5);
-        break;
     }
 }
