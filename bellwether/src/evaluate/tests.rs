@@ -74,3 +74,53 @@ fn bearings_announce_their_failure() {
         );
     }
 }
+
+/// The first units of a file of turbofans.
+fn first_units(text: &str, units: usize) -> String {
+    let unit = |line: &&str| {
+        let number = line.split_ascii_whitespace().next();
+        number
+            .and_then(|n| n.parse().ok())
+            .is_some_and(|n: usize| n <= units)
+    };
+    text.lines()
+        .filter(unit)
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+#[test]
+fn a_dozen_simulated_turbofans_teach_what_remains_of_others() {
+    let Some(data) = recordings(Suite::Cmapss) else {
+        return;
+    };
+    let few = tempfile::tempdir().unwrap();
+    let read = |name: &str| std::fs::read_to_string(data.join("cmapss").join(name)).unwrap();
+    for (name, units) in [("train_FD001.txt", 12), ("test_FD001.txt", 40)] {
+        std::fs::write(few.path().join(name), first_units(&read(name), units)).unwrap();
+    }
+    let labels: Vec<String> = read("RUL_FD001.txt")
+        .lines()
+        .take(40)
+        .map(str::to_owned)
+        .collect();
+    std::fs::write(few.path().join("RUL_FD001.txt"), labels.join("\n")).unwrap();
+    let found = cmapss::evaluate(few.path(), few.path()).unwrap();
+    println!("{}", cmapss::text(&found));
+    let set = &found.sets[0];
+    assert_eq!((set.training_units, set.test_units), (12, 40));
+    let full = set.full_history.clone().unwrap();
+    // A tenth of the units reaches about half of what trivial forecasts reach.
+    assert!(
+        full.clipped.rmse < 0.65 * set.rmse_of_the_mean.unwrap(),
+        "{set:?}"
+    );
+    assert!(
+        full.clipped.rmse < 0.75 * set.rmse_of_age.unwrap(),
+        "{set:?}"
+    );
+    assert!(
+        full.clipped.rmse_low < full.clipped.rmse && full.clipped.rmse < full.clipped.rmse_high
+    );
+    let written = std::fs::read_to_string(few.path().join("FD001.csv")).unwrap();
+    assert!(written.starts_with("unit,rul,p10,p90\n1,") && written.lines().count() == 41);
+}

@@ -260,3 +260,31 @@ fn an_explanation_adds_up_and_names_what_wears() {
     let median = why.similar[why.similar.len() / 2].remained;
     assert!(median < 30, "{:?}", why.similar);
 }
+
+#[test]
+fn of_many_components_the_kernel_sees_as_many_as_do_it_good() {
+    // Five signals that wander slowly, each on its own, and one that wears: all are components.
+    let mut lives = fleet(20, 6);
+    let mut chance = Chance::new(6, 6);
+    for life in &mut lives {
+        let mut wander = [0.0; 5];
+        for row in &mut life.rows {
+            for x in &mut wander {
+                *x = 0.98 * *x + 0.2 * chance.normal();
+            }
+            row.settings.clear();
+            row.values[2] = wander[4];
+            row.values[0] = row.values[3];
+            row.values[1] = wander[0];
+            row.values[3] = wander[1] + row.values[0];
+            row.values[4] = wander[2] + 0.1 * wander[3];
+        }
+    }
+    let fitted = fit(&lives, &small()).unwrap();
+    let metrics = fitted.model.metrics();
+    assert!(metrics.components.len() > 3, "{metrics:?}");
+    let full = metrics.full_history.clone().unwrap();
+    let all = 1 + 16 * metrics.components.len();
+    assert!([49, all].contains(&full.kernel_inputs), "{full:?}");
+    assert!(full.rmse < full.rmse_mean && fitted.model.is_consistent());
+}
