@@ -1,7 +1,10 @@
-//! Prognostic assessment (PA): when does the health index reach its limit?
+//! Prognostic assessment (PA): how long will it last?
 //!
-//! A robust straight line through the health index since it left its healthy band
-//! ([`history`]), extrapolated to the limit, and only when the trend is real ([`trend`]).
+//! An asset whose like has failed before is forecast from the lives of its fleet ([`fleet`]),
+//! from life data ([`life`]), or from both. The rest of this module is what can be said of an
+//! asset that is alone: when does the health index reach its limit? A robust straight line
+//! through the health index since it left its healthy band (`history`), extrapolated to the
+//! limit, and only when the trend is real (`trend`).
 //!
 //! What the quantiles are: the spread of the fitted slope (Sen's confidence limits with the
 //! variance corrected for autocorrelation) and of the residuals around the line, carried

@@ -1,12 +1,12 @@
 //! Gradient boosted regression trees on histograms.
 //!
 //! Trees are grown leaf by leaf, always where the loss falls most, on columns of at most 255
-//! bins ([`bins`], [`grow`]). Each round sees a random part of the rows and of the columns.
+//! bins (`bins`, `grow`). Each round sees a random part of the rows and of the columns.
 //! A fitted ensemble is a flat array: every tree takes as many steps as it is deep, leaves
 //! lead to themselves, so that walking needs no branch that a processor could guess wrong.
 //!
 //! Own code, because what carries this program's forecasts must be exactly explainable
-//! ([`shap`]), stored in a versioned binary form, bit-equal for a seed, and fast enough to be
+//! (`shap`), stored in a versioned binary form, bit-equal for a seed, and fast enough to be
 //! refitted on two cores within a minute; `deploy/bench/prognosis_peers.py` compares it with
 //! `LightGBM`.
 //!
