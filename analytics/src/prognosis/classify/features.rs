@@ -7,7 +7,8 @@
 //! | days since it was last replaced | each component |
 //! | as given | each static fact |
 //!
-//! What is not known is NaN. A state takes what happened in the order of time and never looks
+//! What is not known is NaN: also a code that was not heard on the first day of the watch, for
+//! nobody knows what was said before. A state takes what happened in the order of time and never looks
 //! ahead, so a row computed while it happens and one computed from an archive are the same.
 //! What a repair or a failure reveals (its code, its date, what was found) is not a feature of
 //! the moments before it, because it was not known then: only replacements that lie behind
@@ -74,6 +75,8 @@ pub struct FeatureState {
     replaced: Vec<Option<i64>>,
     code_count: usize,
     signals: usize,
+    /// When the first row or code came.
+    began: Option<i64>,
 }
 
 impl FeatureState {
@@ -85,12 +88,14 @@ impl FeatureState {
             replaced: vec![None; catalog.components.len()],
             code_count: catalog.codes.len(),
             signals: catalog.signals.len(),
+            began: None,
         }
     }
 
     /// The signals at a time in microseconds, in the catalog's order; NaN where there is none.
     /// Times must not fall.
     pub fn row(&mut self, at: i64, values: &[f64]) {
+        self.began.get_or_insert(at);
         if self.rows.len() == MAX_ROWS {
             self.rows.pop_front();
         }
@@ -108,6 +113,7 @@ impl FeatureState {
 
     /// The machine said an error code (an index into the catalog's).
     pub fn code(&mut self, at: i64, code: usize) {
+        self.began.get_or_insert(at);
         while self.codes.len() >= MAX_CODES
             || self
                 .codes
@@ -150,7 +156,15 @@ impl FeatureState {
         for (_, code) in self.codes.iter().rev().take_while(|code| code.0 > from) {
             counts[usize::from(*code)] += 1.0;
         }
-        out.extend(counts);
+        let is_known = self.began.is_some_and(|began| began <= from);
+        let told = |count: f32| {
+            if is_known || count > 0.0 {
+                count
+            } else {
+                f32::NAN
+            }
+        };
+        out.extend(counts.into_iter().map(told));
         let ages = (0..self.replaced.len()).map(|c| self.age_days(now, c).unwrap_or(f64::NAN));
         out.extend(ages.map(|age| age as f32));
         out.extend(facts.iter().map(|fact| *fact as f32));
@@ -200,12 +214,15 @@ mod tests {
         let catalog = catalog();
         let mut state = FeatureState::new(&catalog);
         let empty = features(&state, 0);
-        assert!(empty[..6].iter().all(|v| v.is_nan()) && empty[8].is_nan());
+        assert!(empty[..9].iter().all(|v| v.is_nan()));
         state.replaced(-48 * HOUR, 0);
         for hour in 0..30 {
             state.row(hour * HOUR, &[hour as f64]);
         }
         state.code(2 * HOUR, 0);
+        // On the first day a code that was not heard may have come before the watch began.
+        let first_day = features(&state, 20 * HOUR);
+        assert!((first_day[6] - 1.0).abs() < 1e-6 && first_day[7].is_nan());
         state.code(28 * HOUR, 0);
         state.code(29 * HOUR, 1);
         state.code(29 * HOUR, 9);

@@ -17,8 +17,9 @@ use super::super::table::csv_files;
 const SIGNALS: [&str; 4] = ["volt", "rotate", "pressure", "vibration"];
 /// An hour in microseconds.
 pub(super) const HOUR: i64 = 3_600_000_000;
-/// A machine is watched throughout when so much of the recorded hours is there.
-const THROUGHOUT: f64 = 0.95;
+/// A machine is watched throughout when so many hours follow each other without a gap: the
+/// others were only recorded around their failures, where a false warning means something else.
+const THROUGHOUT_HOURS: i64 = 30 * 24;
 
 /// What was recorded of one machine; times in microseconds, indices into the catalog.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ pub(super) struct Machine {
     replaced: Vec<(i64, usize)>,
     /// Failures by component, in order.
     pub(super) failures: Vec<BTreeSet<i64>>,
-    /// Whether nearly every hour is there.
+    /// Whether it was watched throughout for a month at least.
     pub(super) is_whole: bool,
 }
 
@@ -159,19 +160,22 @@ impl Data {
                 }
             }
         }
-        let hours = |machine: &Machine| machine.rows.len();
-        let most = self.machines.values().map(hours).max().unwrap_or(0);
-        if most == 0 {
+        if self
+            .machines
+            .values()
+            .all(|machine| machine.rows.is_empty())
+        {
             bail!("{}: no telemetry", folder.display());
         }
         for machine in self.machines.values_mut() {
-            let span = machine
-                .rows
-                .last_key_value()
-                .zip(machine.rows.first_key_value());
-            let span = span.map_or(0, |(last, first)| (last.0 - first.0) / HOUR + 1);
-            let known = machine.rows.len() as f64;
-            machine.is_whole = known >= THROUGHOUT * span as f64 && known >= 0.5 * most as f64;
+            let (mut begin, mut last) = (i64::MIN, i64::MIN);
+            for at in machine.rows.keys() {
+                if last.saturating_add(HOUR) < *at {
+                    begin = *at;
+                }
+                last = *at;
+                machine.is_whole |= last - begin >= THROUGHOUT_HOURS * HOUR;
+            }
         }
         Ok(())
     }

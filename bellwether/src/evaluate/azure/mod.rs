@@ -28,8 +28,8 @@ use data::{Data, HOUR, Machine, Moment};
 const HORIZON: i64 = 24 * HOUR;
 /// A month of a machine.
 const MONTH_HOURS: f64 = 24.0 * 30.44;
-/// False warnings a machine and month that a user accepts: one in half a year.
-const BUDGET: f64 = 0.15;
+/// False warnings a machine and month that a user accepts: one in five months.
+const BUDGET: f64 = 0.2;
 
 /// What was learned of one component.
 #[derive(Debug, PartialEq, Serialize)]
