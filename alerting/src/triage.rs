@@ -51,7 +51,8 @@ const REFRESH_INTERVAL: Duration = Duration::from_mins(1);
 const PEAK_STEP: f64 = 1.05;
 /// The score is news when it moved by this factor either way.
 const SCORE_STEP: f64 = 1.25;
-/// A prognosis is news when its P10 or P50 date moved by this share of the remaining life.
+/// A prognosis is news when another model made it, or its P10 or P50 date moved by this share of
+/// the remaining life.
 const PROGNOSIS_STEP: f64 = 0.1;
 
 impl Desk {
@@ -360,7 +361,10 @@ fn prognosis_is_news(old: &Prognosis, new: &Prognosis) -> bool {
         let shift_s = new.date_of(new_s).secs_from(old.date_of(old_s)).abs();
         shift_s > PROGNOSIS_STEP * new_s.max(0.0)
     };
-    moved(old.rul_p10_s, new.rul_p10_s) || moved(old.rul_p50_s, new.rul_p50_s)
+    // Another model speaks: who relies on the case has to know.
+    old.model != new.model
+        || moved(old.rul_p10_s, new.rul_p10_s)
+        || moved(old.rul_p50_s, new.rul_p50_s)
 }
 
 /// A number that JSON and SQLite can hold: neither has NaN or infinity.

@@ -1,5 +1,7 @@
 //! All devices: routing rows to monitors, saving and restoring them, and looking at assets.
 
+mod lives;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -11,12 +13,16 @@ use telemetry::{
     ReadingBatch, SignalName, Waveform,
 };
 
+use lives::{BEGUN_KEY, LIFE_KEY};
+
+pub use lives::WatchedLife;
+
 use crate::{
     AnalyticsError, AssetView, Config, FleetStats,
     monitor::{Known, Monitor, State},
     names::Names,
     peers::{Groups, Others},
-    prognosis::{course::Course, cycles::Cycle, serving::Forecaster},
+    prognosis::{course::Course, serving::Forecaster},
     snapshot,
     stage::Stage,
     vibration::Analyser,
@@ -65,22 +71,6 @@ pub struct Fleet {
     /// Of these, what has not been saved.
     begun_dirty: BTreeSet<AssetId>,
 }
-
-/// The cycles one device saw of the life of its machine.
-#[derive(Debug, Clone)]
-pub struct WatchedLife {
-    /// The device.
-    pub device: DeviceId,
-    /// Cycles lived before the first of [`Self::cycles`]; none when nobody knows.
-    pub age: Option<f64>,
-    /// The cycles, oldest first.
-    pub cycles: Vec<Cycle>,
-}
-
-/// What the keys of saved lives begin with; the slash keeps them apart from device ids.
-const LIFE_KEY: &str = "life/";
-/// And those of saved beginnings.
-const BEGUN_KEY: &str = "begun/";
 
 /// How devices are watched, and how their snapshots are.
 #[derive(Debug)]
@@ -289,33 +279,6 @@ impl Fleet {
         join(&mut self.groups, &monitor.state);
     }
 
-    /// Lets a trained model look ahead for all machines of a kind, from their next record on;
-    /// none leaves it to their trends. Whoever feeds the fleet calls this at the place of
-    /// [`Event::ModelPromoted`], and once after restoring.
-    pub fn serve(&mut self, asset_model: &AssetModelId, forecaster: Option<Arc<dyn Forecaster>>) {
-        match forecaster {
-            Some(forecaster) => {
-                self.forecasters.insert(asset_model.clone(), forecaster);
-            }
-            None => {
-                self.forecasters.remove(asset_model);
-            }
-        }
-    }
-
-    /// The life of an asset as far as it is kept, by device.
-    pub fn lives(&self, asset: &AssetId) -> Vec<WatchedLife> {
-        let watched = self.routes_of(asset).into_iter().map(|route| {
-            let Monitor { state, course, .. } = &self.monitors[route as usize];
-            WatchedLife {
-                device: state.device.clone(),
-                age: course.age(),
-                cycles: course.cycles().cloned().collect(),
-            }
-        });
-        watched.filter(|life| !life.cycles.is_empty()).collect()
-    }
-
     fn admit(&mut self, mut monitor: Monitor) -> u32 {
         if let Some(at) = self.begun.get(&monitor.state.asset).copied() {
             monitor.life_began(at);
@@ -362,18 +325,6 @@ impl Fleet {
         }
     }
 
-    fn life_began(&mut self, asset: &AssetId, at: i64) {
-        for route in self.routes_of(asset) {
-            self.monitors[route as usize].life_began(at);
-        }
-        let has_room = self.begun.len() < self.configs.readings.max_devices;
-        if has_room || self.begun.contains_key(asset) {
-            let began = self.begun.entry(asset.clone()).or_insert(at);
-            *began = at.max(*began);
-            self.begun_dirty.insert(asset.clone());
-        }
-    }
-
     /// The states that changed since the last call, each with the key for [`Self::restore`]
     /// (the device id, and `life/` before it for the life of its machine), in the order the devices were first seen.
     ///
@@ -414,11 +365,7 @@ impl Fleet {
             return self.restore_life(key, device, bytes);
         }
         if let Some(asset) = key.strip_prefix(BEGUN_KEY) {
-            let at: Option<i64> = snapshot::decode(key, bytes)?;
-            if let (Ok(asset), Some(at)) = (AssetId::new(asset), at) {
-                self.begun.insert(asset, at);
-            }
-            return Ok(());
+            return self.restore_beginning(key, asset, bytes);
         }
         let state: State = snapshot::decode(key, bytes)?;
         let unreadable = |problem: &str| AnalyticsError::StateUnreadable {
@@ -442,27 +389,6 @@ impl Fleet {
             self.list(asset, device, route);
         } else {
             self.admit(monitor);
-        }
-        Ok(())
-    }
-
-    fn restore_life(
-        &mut self,
-        key: &str,
-        device: &str,
-        bytes: &[u8],
-    ) -> Result<(), AnalyticsError> {
-        let course: Course = snapshot::decode(key, bytes)?;
-        let unreadable = || AnalyticsError::StateUnreadable {
-            key: key.to_owned(),
-            problem: "it belongs to no device".to_owned(),
-        };
-        let device = DeviceId::new(device).map_err(|_| unreadable())?;
-        match self.by_device.get(&device) {
-            Some(route) => self.monitors[*route as usize].course = course,
-            None => {
-                self.courses.insert(device, course);
-            }
         }
         Ok(())
     }

@@ -8,6 +8,8 @@
 //! Everything that decides a later finding is in [`State`] and is saved with it. What can be
 //! had again from outside (name numbers, the asset model) is beside it.
 
+mod life;
+
 use std::{hash::Hasher, sync::Arc};
 
 use rustc_hash::FxHasher;
@@ -36,8 +38,8 @@ use crate::{
     news::{self, Said},
     peers::{Company, Others},
     prognosis::{
-        course::{Course, Of},
-        cycles::{Cycle, CycleSpec, CycleSum},
+        course::Course,
+        cycles::{Cycle, CycleSum},
         serving::Forecaster,
     },
     stage::{self, Change, Look, Stage, Watching},
@@ -177,66 +179,6 @@ impl Monitor {
         let is_wanted = model.detection.views.contains(&View::Fleet)
             && !waves::is_watched_as(&self.state.device);
         is_wanted.then_some(&model.id)
-    }
-
-    /// Lets this model look ahead from now on; none leaves the trend alone. What a cycle is comes
-    /// from the model that serves, and before there is one from the asset model.
-    pub(crate) fn set_forecaster(&mut self, forecaster: Option<&Arc<dyn Forecaster>>) {
-        let spec = match forecaster {
-            Some(forecaster) => Some(forecaster.cycles().clone()),
-            None => self.knowledge.model().and_then(CycleSpec::of),
-        };
-        if self.state.cycle.as_ref().map(CycleSum::spec) != spec.as_ref() {
-            self.state.cycle = spec.map(|spec| CycleSum::new(spec, &self.state.signals));
-            self.course.forget();
-            (self.dirty, self.course_dirty) = (true, true);
-        }
-        let width = self.state.cycle.as_ref().map_or(0, CycleSum::width);
-        if !self.course.fits(width) {
-            self.course.forget();
-        }
-        self.forecaster = forecaster.cloned();
-        if !self.course.is_served_by(forecaster) {
-            self.course.serve(forecaster);
-            self.course_dirty = true;
-        }
-        self.state.is_forecast = self.course.speaks();
-    }
-
-    /// Whether this is the model that looks ahead.
-    pub(crate) fn is_forecast_by(&self, forecaster: Option<&Arc<dyn Forecaster>>) -> bool {
-        match (&self.forecaster, forecaster) {
-            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-
-    /// The life of the machine began at `at`, microseconds of event time.
-    pub(crate) fn life_began(&mut self, at: i64) {
-        if at >= self.state.at
-            && let Some(cycle) = &mut self.state.cycle
-        {
-            cycle.restart();
-        }
-        self.course.begin(at, self.forecaster.as_ref());
-        self.state.is_forecast = self.course.speaks();
-        (self.dirty, self.course_dirty) = (true, true);
-    }
-
-    /// Takes ended cycles into the course of the life.
-    fn live_on(&mut self, config: &Config, findings: &mut Vec<Finding>) {
-        let of = Of {
-            asset: &self.state.asset,
-            device: &self.state.device,
-            most: config.cycles_kept as usize,
-        };
-        for cycle in std::mem::take(&mut self.state.ended) {
-            let told = self.course.push(of, cycle, self.forecaster.as_ref());
-            findings.extend(told.map(Finding::Prognosis));
-        }
-        self.state.is_forecast = self.course.speaks();
-        self.course_dirty = true;
     }
 
     /// A person has looked at the machine, or accepted what it does (no outcome). Unless that

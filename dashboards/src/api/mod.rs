@@ -165,7 +165,7 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(prognosis_models::get))
         .routes(routes!(prognosis_models::promote))
         .routes(routes!(prognosis_models::roll_back))
-        .routes(routes!(prognosis_models::scores))
+        .routes(routes!(prognosis_models::scores::list))
         .routes(routes!(drift::get))
         .routes(routes!(training_jobs::list, training_jobs::create))
         .routes(routes!(training_jobs::get))
