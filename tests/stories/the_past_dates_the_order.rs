@@ -230,15 +230,14 @@ async fn the_order_of_a_wearing_machine_follows_the_forecast_of_its_fleet() -> R
     let id = before["id"].as_str().context("an id")?;
     let after = until("the order to move".to_owned(), SOON, async || {
         let order = api.get(&format!("/work-orders/{id}")).await?;
-        Ok((order["due_by"] != before["due_by"]).then_some(order))
+        let log = order["log"].as_array().context("a log")?;
+        let mut notes = log.iter().filter_map(|entry| entry["note"].as_str());
+        let moved = notes.any(|note| note.contains("forecast by grinder/1"));
+        ensure!(moved, "{log:#?}");
+        Ok(Some(order))
     })
     .await?;
-    let log = after["log"].as_array().context("a log")?;
-    let said = log.iter().filter_map(|entry| entry["note"].as_str());
-    ensure!(
-        said.clone().any(|note| note.contains("grinder/1")),
-        "{log:#?}"
-    );
+    ensure!(after["due_by"] != before["due_by"], "{after:#}");
     let due = millis(&after["due_by"])? / 1_000;
     let (now, end) = (START_S + ORDERED * HOUR, START_S + ITS_LIFE * HOUR);
     ensure!(

@@ -59,6 +59,8 @@ pub struct Material {
     pub records: Vec<LifeRecord>,
     /// The usual calendar seconds of a cycle.
     pub cycle_s: f64,
+    /// How the fleet's part is learned; seed and cap are replaced by those above.
+    pub fleet: FleetConfig,
     /// The seed of everything random.
     pub seed: u64,
 }
@@ -72,7 +74,8 @@ pub struct TrainedModel {
     horizons_s: Vec<f64>,
     fleet: FleetModel,
     life: Option<LifeModel>,
-    served: Served,
+    /// Why its numbers are ranks only; none where they are probabilities.
+    doubt: Option<String>,
     /// Probabilities of failing within each horizon in past forecasts, sorted.
     ranks: Vec<Vec<f32>>,
     inputs: Vec<InputRange>,
@@ -126,7 +129,7 @@ impl TrainedModel {
         let config = FleetConfig {
             seed: material.seed,
             cap: material.cap,
-            ..FleetConfig::default()
+            ..material.fleet.clone()
         };
         let fitted = FleetModel::fit(&signals, &material.lives, &config, progress)?;
         // A prior needs failures; without enough of them the fleet speaks alone.
@@ -149,11 +152,10 @@ impl TrainedModel {
         let within_cap = horizons.iter().copied().filter(|h| *h <= material.cap);
         let within_cap: Vec<f64> = within_cap.collect();
         let calibration = Calibration::of(&checked, &within_cap);
-        let served = match &calibration {
-            Some(calibration) => calibration.judge(),
-            None => Served::Rank {
-                reason: "no forecast could be checked".to_owned(),
-            },
+        let doubt = match calibration.as_ref().map(Calibration::judge) {
+            Some(Served::Probability) => None,
+            Some(Served::Rank { reason }) => Some(reason),
+            None => Some("no forecast could be checked".to_owned()),
         };
         let ranks = horizons.iter().map(|h| ranks(&fitted.out_of_fold, *h));
         let (rmse, baseline_rmse) = errors(&fitted.out_of_fold, material.cap);
@@ -166,7 +168,7 @@ impl TrainedModel {
             inputs: inputs(material),
             fleet: fitted.model,
             life,
-            served,
+            doubt,
         };
         Ok(Trained {
             model,
@@ -210,8 +212,13 @@ impl TrainedModel {
     }
 
     /// How its numbers may be shown.
-    pub fn served(&self) -> &Served {
-        &self.served
+    pub fn served(&self) -> Served {
+        match &self.doubt {
+            None => Served::Probability,
+            Some(reason) => Served::Rank {
+                reason: reason.clone(),
+            },
+        }
     }
 
     /// Where its inputs lay in training.
@@ -328,9 +335,10 @@ impl Serving {
         let horizons = self.model.horizons_s.iter().zip(&self.model.ranks);
         let one = |(horizon, past): (&f64, &Vec<f32>)| {
             let probability = life.probability_within(*horizon);
-            let (shown, reason) = match &self.model.served {
-                Served::Probability => (Shown::Calibrated, None),
-                Served::Rank { reason } => (Shown::Rank, Some(reason.clone())),
+            let reason = self.model.doubt.clone();
+            let shown = match reason {
+                None => Shown::Calibrated,
+                Some(_) => Shown::Rank,
             };
             let less = past.partition_point(|said| f64::from(*said) < probability);
             FailureWithin {
@@ -388,7 +396,7 @@ impl Forecaster for Serving {
         let fan = FAN.iter().map(|&level| (level, life.quantile(level)));
         let fan = fan.filter(|(_, rul_s)| rul_s.is_finite());
         let hazard = life.hazard_now() * 86_400.0;
-        let is_calibrated = self.model.served == Served::Probability;
+        let is_calibrated = self.model.doubt.is_none();
         Some(Outlook {
             family: combined.family,
             quantiles_s: [quantile(0.1), quantile(0.5), quantile(0.9)],
@@ -443,54 +451,4 @@ fn aspect(aspect: Aspect) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use telemetry::SignalName;
-
-    use super::*;
-
-    fn material(lives: Vec<Life>) -> Material {
-        let names = ["vibration", "repair_code"].map(|name| SignalName::new(name).unwrap());
-        Material {
-            cycles: CycleSpec {
-                cycle_s: 3_600.0,
-                settings: Vec::new(),
-                signals: names.to_vec(),
-            },
-            component: None,
-            horizons_s: vec![86_400.0],
-            cap: 125.0,
-            lives,
-            records: Vec::new(),
-            cycle_s: 3_600.0,
-            seed: 1,
-        }
-    }
-
-    /// A code that somebody enters when the machine has failed tells nothing before.
-    #[test]
-    fn a_signal_that_is_known_because_of_the_failure_is_refused_by_name() {
-        let life = |asset: u32| Life {
-            asset: asset.to_string(),
-            age: Some(0.0),
-            rows: (0..40)
-                .map(|row| CycleRow {
-                    settings: Vec::new(),
-                    values: vec![f64::from(row), if row == 39 { 7.0 } else { f64::NAN }],
-                })
-                .collect(),
-            end: LifeEnd::Failed,
-        };
-        let refused = TrainedModel::fit(&material((0..6).map(life).collect()), &mut |_| {
-            ControlFlow::Continue(())
-        });
-        let message = refused.unwrap_err().to_string();
-        assert!(message.contains("repair_code"), "{message}");
-        assert!(message.contains("because of the failure"), "{message}");
-    }
-
-    #[test]
-    fn bytes_that_are_no_model_are_refused() {
-        assert!(TrainedModel::decode(b"").is_err());
-        assert!(TrainedModel::decode(&[0xff; 64]).is_err());
-    }
-}
+mod tests;

@@ -32,7 +32,8 @@ use crate::{
 const TOLD: usize = 20;
 
 #[derive(Debug, Args)]
-#[group(id = "files", required = true, multiple = true, args = ["assets", "failures", "maintenance", "errors"])]
+#[command(group(clap::ArgGroup::new("files").required(true).multiple(true)
+    .args(["assets", "failures", "maintenance", "errors"])))]
 pub(crate) struct HistoryArgs {
     /// CSV of machines: asset, and if known model and installed_at; any other column is a fact
     #[arg(long, value_name = "FILE")]

@@ -17,6 +17,7 @@ use std::{
 
 use analytics::prognosis::{
     cycles::CycleSpec,
+    fleet::FleetConfig,
     life::LifeRecord,
     trained::{Material, Trained, TrainedModel},
 };
@@ -225,9 +226,12 @@ impl Trainer {
         assets.sort_unstable();
         assets.dedup();
         let micros = Timestamp::from_micros;
+        let bytes = trained.model.encode()?;
+        // A model that could not be read again would be found out when it is promoted.
+        TrainedModel::decode(&bytes)?;
         Ok(NewModel {
             asset_model: job.asset_model.clone(),
-            bytes: trained.model.encode()?,
+            bytes,
             trained_at: self.clock.now(),
             provenance: Provenance {
                 program: format!("bellwether {}", env!("CARGO_PKG_VERSION")),
@@ -329,6 +333,7 @@ fn material(
         component: spec.component.clone(),
         horizons_s,
         cap: spec.cap_cycles,
+        fleet: FleetConfig::default(),
         records: records.filter_map(record).collect(),
         lives: lives.iter().map(GatheredLife::life).collect(),
         cycle_s,
