@@ -77,9 +77,9 @@ fn unseen_lives_are_forecast_and_the_error_is_what_cross_validation_said() {
 }
 
 #[test]
-fn lives_with_shuffled_ends_teach_nothing() {
-    // The same rows, but each life ends with the rows of another asset in a random order:
-    // what is seen no longer tells what remains.
+fn lives_in_a_random_order_teach_nothing() {
+    // The same rows of the same lives, each life in a random order: what is seen no longer
+    // tells what remains, and windows know no age.
     let mut lives = fleet(40, 1);
     let mut chance = Chance::new(5, 5);
     for life in &mut lives {
