@@ -127,12 +127,12 @@ impl Desk {
             _ => {
                 // A new alarm without a word about the end of the one before.
                 self.condition_ended(watch, condition, batch);
-                match self.open_case_of(&condition.asset, &evidence.failure_mode, None) {
-                    Some(case) => self.join(watch, &case, condition.since, batch),
-                    None => {
-                        let times = (condition.since, condition.at);
-                        self.open_case(watch, times, Severity::Warning, evidence, batch);
-                    }
+                let mode = &evidence.failure_mode;
+                if let Some(case) = self.open_case_of(&condition.asset, mode, None) {
+                    self.join(watch, &case, condition.since, batch);
+                } else {
+                    let times = (condition.since, condition.at);
+                    self.open_case(watch, times, Severity::Warning, evidence, batch);
                 }
             }
         }

@@ -48,12 +48,12 @@ impl Desk {
             _ => {
                 self.alarm_ended(watch, verdict.since, None, batch);
                 let evidence = sensor_evidence(report, verdict);
-                match self.open_case_of(&watch.0, &evidence.failure_mode, watch.2.as_ref()) {
-                    Some(case) => self.join(watch, &case, verdict.since, batch),
-                    None => {
-                        let times = (verdict.since, report.at);
-                        self.open_case(watch, times, Severity::Watch, &evidence, batch);
-                    }
+                let (mode, signal) = (&evidence.failure_mode, watch.2.as_ref());
+                if let Some(case) = self.open_case_of(&watch.0, mode, signal) {
+                    self.join(watch, &case, verdict.since, batch);
+                } else {
+                    let times = (verdict.since, report.at);
+                    self.open_case(watch, times, Severity::Watch, &evidence, batch);
                 }
             }
         }
