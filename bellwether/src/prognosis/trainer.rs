@@ -134,8 +134,11 @@ impl Trainer {
             .with_context(|| format!("asset model {} names no signal", job.asset_model))?;
         let (recorded, lives) = self.gather(job, model, spec, stop).await?;
         let material = material(job, spec, cycles, &recorded, &lives, self.clock.now());
+        let calendar_cycle_s = material.cycle_s;
         let trained = self.fit(job, material, stop).await?;
-        let new = self.describe(job, spec, &lives, &trained)?;
+        let mut new = self.describe(job, spec, &lives, &trained)?;
+        // The calibration counts in cycles; people who read it think in days of the calendar.
+        new.metrics["calendar_cycle_s"] = json!(calendar_cycle_s);
         Ok(self.registry.put(new).await?)
     }
 

@@ -40,6 +40,10 @@ describe('the state of an asset in one sentence', () => {
     [{ state: 'offline', last_received_at: '2026-12-01T08:00:00Z' }, 'Every device is offline. Last heard from on 1 Dec 2026, 09:00 CET.'],
     [{ state: 'warning' }, 'Health is below normal, but no case is open.'],
   ] as const)('%o is "%s"', (change, sentence) => expect(stateSentence(anAsset(change), null)).toBe(sentence));
+  it('does not blame the machine for its sensor', () => {
+    const asset = anAsset({ state: 'healthy', open_cases: [{ ...open, failure_mode: 'sensor-fault', severity: 'watch' }] });
+    expect(stateSentence(asset, EVIDENCE)).toBe('Behaves as learned.');
+  });
 });
 
 describe('a case', () => {

@@ -1,7 +1,7 @@
 // The HTTP API: one typed function a resource, problems (RFC 9457) as errors with words.
 
 import type {
-  ForecastScore, HistoryKind, HistoryRecord, HistoryReport, PastPrognosis, PrognosisModel, PrognosisModelDetail, Promotion, TrainingJob,
+  Drift, ForecastScore, HistoryKind, HistoryRecord, HistoryReport, PastPrognosis, PrognosisModel, PrognosisModelDetail, Promotion, TrainingJob,
 } from './prognosis-types';
 import { littleEndian } from './waveform';
 import type {
@@ -174,6 +174,7 @@ export const api = {
     post<Promotion>(`/prognosis-models/${id(asset_model)}/${version}/promote`, act),
   rollBack: (asset_model: string, act: { by: string; note?: string }) => post<Promotion>(`/prognosis-models/${id(asset_model)}/roll-back`, act),
   forecastScores: (asset_model: string, version: number, asset?: string) => all<ForecastScore>(`/prognosis-models/${id(asset_model)}/${version}/scores`, { asset }),
+  drift: (asset_model: string, version: number) => get<Drift>(`/prognosis-models/${id(asset_model)}/${version}/drift`),
   trainingJobs: (asset_model?: string) => all<TrainingJob>('/training-jobs', { asset_model }),
   train: (job: { asset_model: string; by: string }) => post<TrainingJob>('/training-jobs', job),
   deadLetters: (query: { state?: string; reason?: string; device?: string; cursor?: string | null; limit: number }) =>

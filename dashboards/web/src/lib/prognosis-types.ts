@@ -114,7 +114,6 @@ export interface ModelMetrics {
   /** Usual calendar time of a cycle. */
   calendar_cycle_s?: number;
   cap_cycles?: number;
-  inputs?: { signal: string; low: number; median: number; high: number }[];
   served?: { served: 'probability' } | { served: 'rank'; reason: string };
 }
 
@@ -212,4 +211,10 @@ export interface HistoryRecord {
   component: string;
   code: string;
   note: string;
+}
+
+/** What machines measure now against the training of a model; `outside` is a part of the machines. */
+export interface Drift {
+  signals: { signal: string; low: number; high: number; outside: number | null; machines: { asset: string; device: string; mean: number; outside: boolean }[] }[];
+  truncated: boolean;
 }

@@ -19,7 +19,8 @@ const day = (iso: string, zone: string): string => formatTime(Date.parse(iso), '
 /** The state of an asset. `evidence` adds which signal tells, where it is at hand. */
 export function stateSentence(asset: AssetSummary, evidence: Evidence | null, namer: SignalNamer = plainSignal): string {
   const zone = asset.site.time_zone;
-  const worst = asset.open_cases[0];
+  // A sensor that cannot be believed is told beside the state: it is not the machine's.
+  const worst = asset.open_cases.find((item) => item.failure_mode !== 'sensor-fault');
   if (asset.state === 'no_data') return m.sentence_no_data({ since: time(asset.registered_at, zone) });
   if (asset.state === 'offline') {
     return asset.last_received_at === null
