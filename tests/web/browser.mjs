@@ -1,5 +1,6 @@
 // Chromium with its complaints collected, and what every page has to pass.
 
+import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -56,3 +57,39 @@ export async function axe(page) {
 export async function screenshot(page, name) {
   await page.screenshot({ path: join(RESULTS, `${name}.png`), fullPage: true });
 }
+
+/**
+ * Runs a story on a fresh page; whatever the console says against it fails it, but for the refusals it
+ * is about (`refusals`, HTTP statuses). `found` gives browser and program, which exist only then.
+ */
+export function storyteller(test, found) {
+  return (name, { refusals = [], ...options }, tell) =>
+    test(name, async () => {
+      const { browser, program } = found();
+      const opened = await openPage(browser, program.url, options);
+      try {
+        await tell(opened.page);
+        const refused = (complaint) => refusals.some((status) => complaint.includes(`responded with a status of ${status}`));
+        assert.deepEqual(opened.complaints.filter((complaint) => !refused(complaint)), []);
+      } catch (error) {
+        await screenshot(opened.page, `failed-${name.replaceAll(' ', '-')}`);
+        throw error;
+      } finally {
+        await opened.close();
+      }
+    });
+}
+
+/** What every page passes in every language, theme and width: accessible, no sideways scrolling. */
+export async function holds(page, name) {
+  assert.deepEqual(await axe(page), [], `axe on ${name}`);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(overflow <= 0, `${name} scrolls sideways by ${overflow} px`);
+}
+
+export const LOOKS = [
+  ['light', 1440, 'en'],
+  ['dark', 1440, 'zh-CN'],
+  ['dark', 390, 'en'],
+  ['light', 390, 'zh-CN'],
+];

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,21 +47,36 @@ async function freePort() {
   return port;
 }
 
+/** Waits until a command has ended well; what it said is in the failure. */
+async function finished(what, child) {
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${what} ended with ${code}:\n${output}`);
+}
+
 export class Program {
-  static async start({ learningRows }) {
+  /** `models` are asset models beside the built-in ones, by id; `recording` is imported before the start. */
+  static async start({ learningRows, models = {}, recording = null }) {
     const folder = await mkdtemp(join(tmpdir(), 'bellwether-web-'));
     const [http, mqtt] = [await freePort(), await freePort()];
-    const child = spawn(BINARY, ['run'], {
-      cwd: folder,
-      env: {
-        ...surroundings(),
-        BELLWETHER_HTTP__BIND: `127.0.0.1:${http}`,
-        BELLWETHER_INGEST__LISTENER__BIND: `127.0.0.1:${mqtt}`,
-        BELLWETHER_DATA_DIR: join(folder, 'data'),
-        BELLWETHER_ANALYTICS__LEARNING_ROWS: String(learningRows),
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const own = join(folder, 'models');
+    await mkdir(own);
+    for (const [id, text] of Object.entries(models)) await writeFile(join(own, `${id}.toml`), text);
+    const env = {
+      ...surroundings(),
+      BELLWETHER_HTTP__BIND: `127.0.0.1:${http}`,
+      BELLWETHER_INGEST__LISTENER__BIND: `127.0.0.1:${mqtt}`,
+      BELLWETHER_DATA_DIR: join(folder, 'data'),
+      BELLWETHER_MODELS__DIR: own,
+      BELLWETHER_ANALYTICS__LEARNING_ROWS: String(learningRows),
+    };
+    if (recording !== null) {
+      const file = join(folder, 'recording.csv');
+      await writeFile(file, recording);
+      await finished('import', spawn(BINARY, ['import', file], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] }));
+    }
+    const child = spawn(BINARY, ['run'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const program = new Program();
     Object.assign(program, { folder, child, mqtt, url: `http://127.0.0.1:${http}`, output: '' });
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (program.output = (program.output + data).slice(-20_000)));
@@ -106,10 +121,7 @@ export class Program {
       env: surroundings(),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
-    const [code] = await once(child, 'close');
-    if (code !== 0) throw new Error(`replay of ${device} ended with ${code}:\n${output}`);
+    await finished(`replay of ${device}`, child);
   }
 
   /** Ends the program as an operator does; its exit code. */

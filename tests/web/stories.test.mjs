@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { axe, launch, openPage, screenshot, settled, visit } from './browser.mjs';
+import { holds, launch, LOOKS, screenshot, settled, storyteller, visit } from './browser.mjs';
 import { Device } from './mqtt.mjs';
 import { Program, until } from './program.mjs';
 import { pump } from './pump.mjs';
@@ -28,21 +28,7 @@ after(async () => {
   if (program) assert.equal(await program.stop(), 0, program.output);
 });
 
-/** Runs a story on a fresh page; whatever the console says against it fails it. */
-function story(name, options, tell) {
-  test(name, async () => {
-    const opened = await openPage(browser, program.url, options);
-    try {
-      await tell(opened.page);
-      assert.deepEqual(opened.complaints, []);
-    } catch (error) {
-      await screenshot(opened.page, `failed-${name.replaceAll(' ', '-')}`);
-      throw error;
-    } finally {
-      await opened.close();
-    }
-  });
-}
+const story = storyteller(test, () => ({ browser, program }));
 
 const asset = () => program.get('/assets/pump-1');
 
@@ -374,12 +360,8 @@ story('the spectrum of a snapshot shows its line, its velocity and why there is 
 });
 
 /** Every page, in every language, theme and width: accessible, no sideways scrolling, no complaint. */
-for (const [theme, width, lang] of [
-  ['light', 1440, 'en'],
-  ['dark', 1440, 'zh-CN'],
-  ['dark', 390, 'en'],
-  ['light', 390, 'zh-CN'],
-]) {
+for (const [theme, width, lang] of LOOKS) {
+
   story(`every page holds in ${theme}, ${width} px, ${lang}`, { theme, width, height: width < 700 ? 844 : 900 }, async (page) => {
     const { items: cases } = await program.get('/cases');
     const { items: orders } = await program.get('/work-orders');
@@ -395,6 +377,8 @@ for (const [theme, width, lang] of [
       devices: '/devices',
       device: '/devices/kiln-7-sensor',
       onboarding: '/onboarding',
+      'models-empty': '/prognosis-models',
+      history: '/history?table=maintenance',
       quarantine: '/quarantine?state=all',
       letter: `/quarantine?state=all&letter=${letters[0].id}`,
       status: '/status',
@@ -403,9 +387,7 @@ for (const [theme, width, lang] of [
       const url = new URL(path, program.url);
       url.searchParams.set('lang', lang);
       await visit(page, url.href);
-      assert.deepEqual(await axe(page), [], `axe on ${name}`);
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      assert.ok(overflow <= 0, `${name} scrolls sideways by ${overflow} px`);
+      await holds(page, name);
       await screenshot(page, `${name}-${width}-${lang}-${theme}`);
     }
   });
@@ -453,8 +435,10 @@ story('an order is approved, scheduled, started and completed with one thumb', {
   const { log, ...order } = await program.get(`/work-orders/${id}`);
   assert.equal(order.status, 'completed');
   assert.equal(order.outcome, 'confirmed');
-  assert.deepEqual(log.map((entry) => entry.to), ['proposed', 'approved', 'scheduled', 'in_progress', 'completed']);
-  assert.ok(log.slice(1).every((entry) => entry.by === 'Li Wei'));
+  // While it was proposed its date may have followed the forecast; steps are what a person did.
+  const steps = log.filter((entry, at) => entry.to !== log[at - 1]?.to);
+  assert.deepEqual(steps.map((entry) => entry.to), ['proposed', 'approved', 'scheduled', 'in_progress', 'completed']);
+  assert.ok(steps.slice(1).every((entry) => entry.by === 'Li Wei'));
 });
 
 story('an address that leads nowhere says so', {}, async (page) => {

@@ -1,0 +1,59 @@
+// A fleet of grinders as numbers: twelve that have failed. The same numbers on every machine.
+
+const START = Date.parse('2024-03-04T00:00:00Z');
+const HOUR_MS = 3_600_000;
+const ROWS_PER_HOUR = 6;
+/** Machines that have failed; a model is calibrated on ten and more. */
+const FLEET = 12;
+
+export const MODEL = `
+id = "grinder"
+name_en = "Grinder"
+name_zh = "磨床"
+signals = [
+  { name = "vibration_mm_s", unit = "mm/s", label_en = "Vibration", label_zh = "振动" },
+  { name = "temperature_c", unit = "°C", label_en = "Temperature", label_zh = "温度" },
+  { name = "current_a", unit = "A", label_en = "Current", label_zh = "电流" },
+]
+
+[prognosis]
+cycle_s = 3600
+horizons_s = [21600, 86400]
+cap_cycles = 60
+`;
+
+/** A number in -1..1 that depends on its place alone. */
+function noise(machine, row, signal) {
+  let mixed = (machine * 1_000_003 + row * 31 + signal * 7_919) >>> 0;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x45d9f3b) >>> 0;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x45d9f3b) >>> 0;
+  return ((mixed ^ (mixed >>> 16)) >>> 0) / 2 ** 31 - 1;
+}
+
+/** What a machine measures that lasts `life` hours. */
+function rows(machine, life) {
+  return Array.from({ length: life * ROWS_PER_HOUR }, (_, row) => {
+    const wear = (row / (life * ROWS_PER_HOUR)) ** 4;
+    const load = Math.sin(row / 9);
+    return {
+      time: new Date(START + (row * HOUR_MS) / ROWS_PER_HOUR).toISOString(),
+      vibration_mm_s: (2 + 6 * wear + 0.1 * load + 0.15 * noise(machine, row, 0)).toFixed(3),
+      temperature_c: (55 + 12 * wear + 0.5 * load + 0.5 * noise(machine, row, 1)).toFixed(3),
+      current_a: (20 + 2 * wear + 0.5 * load + 0.3 * noise(machine, row, 2)).toFixed(3),
+    };
+  });
+}
+
+/** The past: what the machines measured, which there were, and what failed when. */
+export function past() {
+  const readings = ['device,time,vibration_mm_s,temperature_c,current_a'];
+  const assets = ['Machine,Kind,Built'];
+  const failures = ['Machine,Date,Cause,Downtime'];
+  for (let machine = 1; machine <= FLEET; machine++) {
+    const life = 90 + ((machine * 37) % 80);
+    for (const row of rows(machine, life)) readings.push([`grinder-${machine}`, ...Object.values(row)].join(','));
+    assets.push(`grinder-${machine},grinder,${new Date(START).toISOString()}`);
+    failures.push(`grinder-${machine},${new Date(START + life * HOUR_MS).toISOString()},spindle,${machine}`);
+  }
+  return { readings: `${readings.join('\n')}\n`, assets: `${assets.join('\n')}\n`, failures: `${failures.join('\n')}\n` };
+}
