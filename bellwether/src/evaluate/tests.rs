@@ -22,7 +22,7 @@ fn figures(suite: Suite) -> Option<(Figures, tempfile::TempDir)> {
         suite,
         data,
         out: out.path().to_owned(),
-        train: "1-6".parse().unwrap(),
+        train: "1-8,21-32".parse().unwrap(),
         test: "9-12".parse().unwrap(),
         json: false,
     };
@@ -123,4 +123,57 @@ fn a_dozen_simulated_turbofans_teach_what_remains_of_others() {
     );
     let written = std::fs::read_to_string(few.path().join("FD001.csv")).unwrap();
     assert!(written.starts_with("unit,rul,p10,p90\n1,") && written.lines().count() == 41);
+}
+
+#[test]
+fn remaining_lives_of_bearings_are_told_with_their_doubt() {
+    let Some((Figures::Femto(found), out)) = figures(Suite::Femto) else {
+        return;
+    };
+    let remaining = found.remaining.unwrap();
+    assert_eq!(remaining.forecasts.len(), 5);
+    assert!(remaining.covered >= 3, "{remaining:?}");
+    assert!(out.path().join("femto.csv").is_file());
+}
+
+#[test]
+fn failures_of_components_are_announced_without_crying_wolf() {
+    let Some((Figures::Azure(found), out)) = figures(Suite::Azure) else {
+        return;
+    };
+    assert!(
+        found.announced as f64 >= 0.9 * found.events as f64,
+        "{found:?}"
+    );
+    let false_warnings = found.false_warnings as f64 / found.machine_months;
+    assert!(false_warnings <= 0.6, "{found:?}");
+    assert!(found.reliability.skill() >= 0.7, "{found:?}");
+    assert!(
+        found.reliability.brier < 0.3 * found.brier_life_data.unwrap(),
+        "{found:?}"
+    );
+    assert!(out.path().join("azure.csv").is_file());
+}
+
+#[test]
+fn forecasts_save_a_third_against_the_best_interval() {
+    let Some(data) = recordings(Suite::Decision) else {
+        return;
+    };
+    // One set is enough for a test.
+    let one = tempfile::tempdir().unwrap();
+    let name = "train_FD001.txt";
+    std::fs::copy(data.join("cmapss").join(name), one.path().join(name)).unwrap();
+    let found = decision::evaluate(one.path(), one.path()).unwrap();
+    let case = &found.sets[0].cases[0];
+    assert!(
+        case.saved >= 30.0 && case.saved_run_to_failure >= 70.0,
+        "{case:?}"
+    );
+    let policies = &case.backtest;
+    assert!(
+        policies.rule.cost_rate >= policies.oracle.cost_rate,
+        "{case:?}"
+    );
+    assert!(one.path().join("decision.csv").is_file());
 }
