@@ -123,8 +123,72 @@ async fn order(api: &Api) -> Result<Value> {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_order_of_a_wearing_machine_follows_the_forecast_of_its_fleet() -> Result<()> {
+/// Five years of another system on the first day: its columns have other names.
+async fn bring_the_past_in(home: &Home, url: &str) -> Result<()> {
+    let mut import = vec![
+        "import",
+        "history",
+        "--json",
+        "--api",
+        url,
+        "--assets",
+        "assets.csv",
+        "--failures",
+        "failures.csv",
+    ];
+    for map in [
+        "assets.asset=Machine",
+        "assets.model=Kind",
+        "assets.installed_at=Built",
+        "failures.asset=Machine",
+        "failures.at=Date",
+        "failures.code=Cause",
+    ] {
+        import.extend(["--map", map]);
+    }
+    for (dry, new, known) in [(true, 12, 0), (false, 12, 0), (false, 0, 12)] {
+        let mut arguments = import.clone();
+        if dry {
+            arguments.push("--dry-run");
+        }
+        let told: Value = serde_json::from_str(&verb(home, &arguments, SOON).await?)?;
+        let failures = &told[1];
+        ensure!(
+            failures["new"] == new && failures["unchanged"] == known,
+            "{told}"
+        );
+    }
+    Ok(())
+}
+
+/// A model is trained beside everything else, and a person lets it serve.
+async fn train_and_promote(home: &Home, api: &Api, url: &str) -> Result<()> {
+    let train = [
+        "train",
+        "--asset-model",
+        "grinder",
+        "--by",
+        "anna",
+        "--json",
+        "--api",
+        url,
+    ];
+    let card: Value = serde_json::from_str(&verb(home, &train, TRAINING).await?)?;
+    ensure!(
+        card["version"] == 1
+            && card["state"] == "challenger"
+            && card["provenance"]["failures"] == FLEET,
+        "{card:#}"
+    );
+    let promote = "/prognosis-models/grinder/1/promote";
+    api.do_post(promote, &json!({ "by": "anna" })).await?;
+    let (again, _) = api.post(promote, &json!({ "by": "anna" })).await?;
+    ensure!(again == 409, "it serves already: {again}");
+    Ok(())
+}
+
+/// A home with a folder of models, and the past of its fleet as readings.
+async fn home_with_a_past() -> Result<Home> {
     let home = Home::new()?;
     let models = home.folder().join("models");
     fs::create_dir(&models)?;
@@ -141,6 +205,12 @@ async fn the_order_of_a_wearing_machine_follows_the_forecast_of_its_fleet() -> R
         fs::write(home.folder().join(format!("{name}.csv")), text)?;
     }
     verb(&home, &["import", "readings.csv"], SOON).await?;
+    Ok(home)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_order_of_a_wearing_machine_follows_the_forecast_of_its_fleet() -> Result<()> {
+    let home = home_with_a_past().await?;
     let _program = home.start().await?;
     let api = home.api();
     api.caught_up(SOON).await?;
@@ -162,67 +232,9 @@ async fn the_order_of_a_wearing_machine_follows_the_forecast_of_its_fleet() -> R
     api.caught_up(SOON).await?;
     let before = order(&api).await?;
 
-    // Five years of another system on the first day: its columns have other names.
     let url = api.root().to_owned();
-    let import = |dry: &'static str| {
-        let mut arguments = vec![
-            "import",
-            "history",
-            "--json",
-            "--assets",
-            "assets.csv",
-            "--failures",
-            "failures.csv",
-        ];
-        for map in [
-            "assets.asset=Machine",
-            "assets.model=Kind",
-            "assets.installed_at=Built",
-            "failures.asset=Machine",
-            "failures.at=Date",
-            "failures.code=Cause",
-        ] {
-            arguments.extend(["--map", map]);
-        }
-        arguments.extend(["--api", &url]);
-        if !dry.is_empty() {
-            arguments.push(dry);
-        }
-        arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
-    };
-    for (dry, new, known) in [("--dry-run", 12, 0), ("", 12, 0), ("", 0, 12)] {
-        let arguments = import(dry);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let told: Value = serde_json::from_str(&verb(&home, &arguments, SOON).await?)?;
-        let failures = &told[1];
-        ensure!(
-            failures["new"] == new && failures["unchanged"] == known,
-            "{dry} {told}"
-        );
-    }
-
-    // A model is trained beside everything else, and a person lets it serve.
-    let train = [
-        "train",
-        "--asset-model",
-        "grinder",
-        "--by",
-        "anna",
-        "--json",
-        "--api",
-        &url,
-    ];
-    let card: Value = serde_json::from_str(&verb(&home, &train, TRAINING).await?)?;
-    ensure!(
-        card["version"] == 1
-            && card["state"] == "challenger"
-            && card["provenance"]["failures"] == FLEET,
-        "{card:#}"
-    );
-    let promote = "/prognosis-models/grinder/1/promote";
-    api.do_post(promote, &json!({ "by": "anna" })).await?;
-    let (again, _) = api.post(promote, &json!({ "by": "anna" })).await?;
-    ensure!(again == 409, "it serves already: {again}");
+    bring_the_past_in(&home, &url).await?;
+    train_and_promote(&home, &api, &url).await?;
 
     // From its next hours on the machine is forecast by its like, and the order follows.
     device.publish_all(&topic, rows(ORDERED, LATER)).await?;
@@ -246,6 +258,11 @@ async fn the_order_of_a_wearing_machine_follows_the_forecast_of_its_fleet() -> R
         (end - due) / HOUR
     );
 
+    its_forecast_says_why(&api).await
+}
+
+/// The family that spoke, and past lives that were alike.
+async fn its_forecast_says_why(api: &Api) -> Result<()> {
     let asset = api.get(&format!("/assets/{RUNNING}")).await?;
     let forecast = &asset["prognosis"];
     let family = forecast["family"].as_str().unwrap_or_default();

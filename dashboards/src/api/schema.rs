@@ -496,23 +496,28 @@ mod tests {
             at: Timestamp::EPOCH,
             reason: "recovered".to_owned(),
         }));
-        reads::<PrognosisOutcome>(&telemetry::PrognosisOutcome::Forecast(
-            telemetry::Prognosis {
-                asset,
-                device,
-                at: Timestamp::EPOCH,
-                model: "theil-sen/1".to_owned(),
-                family: telemetry::PrognosisFamily::Trend,
-                limit: Some(30.0),
-                rul_p10_s: 1.0,
-                rul_p50_s: 2.0,
-                rul_p90_s: 3.0,
-                loss_per_day: Some(0.1),
-                window_from: Timestamp::EPOCH,
-                p_value: Some(0.01),
-                detail: prognosis::full_detail(),
-            },
-        ));
+        reads::<PrognosisOutcome>(&forecast(asset, device));
+    }
+
+    fn forecast(
+        asset: telemetry::AssetId,
+        device: telemetry::DeviceId,
+    ) -> telemetry::PrognosisOutcome {
+        telemetry::PrognosisOutcome::Forecast(telemetry::Prognosis {
+            asset,
+            device,
+            at: Timestamp::EPOCH,
+            model: "theil-sen/1".to_owned(),
+            family: telemetry::PrognosisFamily::Trend,
+            limit: Some(30.0),
+            rul_p10_s: 1.0,
+            rul_p50_s: 2.0,
+            rul_p90_s: 3.0,
+            loss_per_day: Some(0.1),
+            window_from: Timestamp::EPOCH,
+            p_value: Some(0.01),
+            detail: prognosis::full_detail(),
+        })
     }
 
     #[test]

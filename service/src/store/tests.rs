@@ -16,7 +16,7 @@ use crate::{
     Action, Asset, AssetQuery, AssetUpdate, LogEntry, Name, NewAsset, NewCustomer, NewEngineer,
     NewSite, NewWorkOrder, Note, Site, Step, TimeZoneName, WorkOrder, WorkOrderDetail,
     WorkOrderKind, WorkOrderQuery, WorkOrderStatus, lifecycle,
-    testing::{advisory, t},
+    testing::{advisory, prognosis, t},
 };
 
 /// A file in a folder of its own, and a clock.

@@ -53,6 +53,11 @@ async fn lives_come_from_the_history_and_from_orders() {
     let id = service.submit(&raised).await.unwrap();
     let (mei, none) = (name("Mei"), Note::empty());
     service.approve(&id, &mei, &none).await.unwrap();
+    let jo = engineer(&service).await;
+    service
+        .schedule(&id, &mei, &jo, t(7_000), &none)
+        .await
+        .unwrap();
     service.start(&id, &mei, &none).await.unwrap();
     bench.clock.set(t(8_500));
     let outcome = Outcome::OtherFaultFound;
