@@ -325,7 +325,7 @@ mod tests {
             "bellwether device certificate p1 name --quota-messages 5 --json",
             "bellwether device revoke 7 --api http://127.0.0.1:8081",
             "bellwether onboard fleet.csv --dry-run --tokens out.csv",
-            "bellwether train --asset-model centrifugal-pump --horizon 14d --by anna",
+            "bellwether train --asset-model centrifugal-pump --horizon 14d --by planner-1",
             "bellwether train --asset-model centrifugal-pump --data ./bellwether-data --promote --json",
             "bellwether import history --failures f.csv --map failures.asset=machineID --dry-run",
             "bellwether import history --assets a.csv --maintenance m.csv --errors e.csv --data ./d",

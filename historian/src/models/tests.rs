@@ -25,7 +25,7 @@ fn model(bytes: &[u8]) -> NewModel {
             failures: 2,
             cycles: 100,
             settings: serde_json::json!({}),
-            by: "anna".to_owned(),
+            by: "planner-1".to_owned(),
         },
         features: vec!["age".to_owned()],
         metrics: serde_json::json!({ "rmse": 10.0 }),
@@ -74,7 +74,7 @@ async fn promotions_are_a_log_and_only_of_what_is_there() {
         version: card.version,
         checksum: card.checksum,
         at: at(5),
-        by: "anna".to_owned(),
+        by: "planner-1".to_owned(),
         note: String::new(),
     };
     registry.promoted(promotion.clone()).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_job_that_a_restart_cut_off_is_taken_again_with_what_it_had_gathered()
     let (dir, registry) = registry();
     let new = NewJob {
         asset_model: kind(),
-        by: "anna".to_owned(),
+        by: "planner-1".to_owned(),
         seed: 7,
         horizon_s: None,
         at: at(1),
