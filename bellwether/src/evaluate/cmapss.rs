@@ -7,6 +7,7 @@
 //! are; a table that mixes the two is worthless.
 
 use std::{
+    fmt::Write as _,
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -174,7 +175,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// The units of a file, each a life that is watched from its first cycle on.
-pub(crate) fn lives(path: &PathBuf, end: LifeEnd) -> Result<Vec<Life>> {
+pub(crate) fn lives(path: &Path, end: LifeEnd) -> Result<Vec<Life>> {
     let mut lives: Vec<Life> = Vec::new();
     for (line, text) in read(path)?.lines().enumerate() {
         let numbers: Vec<f64> = text
@@ -321,7 +322,8 @@ fn set_text(set: &SetFigures) -> String {
         set.set, set.training_units, set.training_rows, set.test_units, set.fit_seconds
     );
     let learned = &set.learned;
-    text += &format!(
+    let _ = write!(
+        text,
         "  {} operating conditions; components move {} times their noise\n",
         learned.conditions,
         list(&learned.components)
@@ -332,7 +334,8 @@ fn set_text(set: &SetFigures) -> String {
     ];
     for (kind, metrics) in kinds {
         if let Some(m) = metrics {
-            text += &format!(
+            let _ = write!(
+                text,
                 "  {kind:14}cross-validated, clipped: {:.2} (trees {:.2}, kernel {:.2} on {} \
                  inputs, average {:.2}, stack {:.2}, mean {:.2}); serves {:.2} trees + {:.2} \
                  kernel; 80 % interval holds {:.1} %, width {:.1}\n",
@@ -357,7 +360,8 @@ fn set_text(set: &SetFigures) -> String {
     for (kind, forecasts) in forecasts {
         if let Some(f) = forecasts {
             for (labels, s) in [("clipped", &f.clipped), ("as recorded", &f.recorded)] {
-                text += &format!(
+                let _ = write!(
+                    text,
                     "  {kind:14}test, labels {labels:12} RMSE {:5.2} [{:.2}, {:.2}]  PHM08 \
                      {:6.0}  inside of 80 %: {:.1} %, width {:.1}\n",
                     s.rmse, s.rmse_low, s.rmse_high, s.phm08, s.coverage, f.width
@@ -366,7 +370,8 @@ fn set_text(set: &SetFigures) -> String {
         }
     }
     if let (Some(mean), Some(age)) = (set.rmse_of_the_mean, set.rmse_of_age) {
-        text += &format!(
+        let _ = write!(
+            text,
             "  trivial       test, labels clipped: always the mean {mean:.2}, mean life less \
              age {age:.2}\n"
         );
