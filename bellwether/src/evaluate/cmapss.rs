@@ -10,7 +10,7 @@ use std::{
     fmt::Write as _,
     fs,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
     time::Instant,
 };
 
@@ -318,13 +318,13 @@ pub(crate) fn text(figures: &Figures) -> String {
 
 fn set_text(set: &SetFigures) -> String {
     let mut text = format!(
-        "{}: {} training units, {} rows, {} test units; fitted in {:.1} s\n",
+        "{}: {} training units, {} rows, {} test units; fitted in {:.1} s",
         set.set, set.training_units, set.training_rows, set.test_units, set.fit_seconds
     );
     let learned = &set.learned;
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "  {} operating conditions; components move {} times their noise\n",
+        "  {} operating conditions; components move {} times their noise",
         learned.conditions,
         list(&learned.components)
     );
@@ -334,11 +334,11 @@ fn set_text(set: &SetFigures) -> String {
     ];
     for (kind, metrics) in kinds {
         if let Some(m) = metrics {
-            let _ = write!(
+            let _ = writeln!(
                 text,
                 "  {kind:14}cross-validated, clipped: {:.2} (trees {:.2}, kernel {:.2} on {} \
                  inputs, average {:.2}, stack {:.2}, mean {:.2}); serves {:.2} trees + {:.2} \
-                 kernel; 80 % interval holds {:.1} %, width {:.1}\n",
+                 kernel; 80 % interval holds {:.1} %, width {:.1}",
                 m.rmse,
                 m.rmse_trees,
                 m.rmse_kernel,
@@ -360,20 +360,20 @@ fn set_text(set: &SetFigures) -> String {
     for (kind, forecasts) in forecasts {
         if let Some(f) = forecasts {
             for (labels, s) in [("clipped", &f.clipped), ("as recorded", &f.recorded)] {
-                let _ = write!(
+                let _ = writeln!(
                     text,
                     "  {kind:14}test, labels {labels:12} RMSE {:5.2} [{:.2}, {:.2}]  PHM08 \
-                     {:6.0}  inside of 80 %: {:.1} %, width {:.1}\n",
+                     {:6.0}  inside of 80 %: {:.1} %, width {:.1}",
                     s.rmse, s.rmse_low, s.rmse_high, s.phm08, s.coverage, f.width
                 );
             }
         }
     }
     if let (Some(mean), Some(age)) = (set.rmse_of_the_mean, set.rmse_of_age) {
-        let _ = write!(
+        let _ = writeln!(
             text,
             "  trivial       test, labels clipped: always the mean {mean:.2}, mean life less \
-             age {age:.2}\n"
+             age {age:.2}"
         );
     }
     text
