@@ -6,13 +6,7 @@
 //! quoted in both conventions, cut at the cap of 125 flights as most papers do, and as they
 //! are; a table that mixes the two is worthless.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    ops::ControlFlow,
-    path::Path,
-    time::Instant,
-};
+use std::{fmt::Write as _, fs, ops::ControlFlow, path::Path, time::Instant};
 
 use analytics::prognosis::{
     fleet::{Fitted, FleetConfig, FleetModel, Metrics},
@@ -318,7 +312,7 @@ pub(crate) fn text(figures: &Figures) -> String {
 
 fn set_text(set: &SetFigures) -> String {
     let mut text = format!(
-        "{}: {} training units, {} rows, {} test units; fitted in {:.1} s",
+        "{}: {} training units, {} rows, {} test units; fitted in {:.1} s\n",
         set.set, set.training_units, set.training_rows, set.test_units, set.fit_seconds
     );
     let learned = &set.learned;
