@@ -168,7 +168,7 @@ async fn train_and_promote(home: &Home, api: &Api, url: &str) -> Result<()> {
         "--asset-model",
         "grinder",
         "--by",
-        "anna",
+        "planner-1",
         "--json",
         "--api",
         url,
@@ -181,8 +181,8 @@ async fn train_and_promote(home: &Home, api: &Api, url: &str) -> Result<()> {
         "{card:#}"
     );
     let promote = "/prognosis-models/grinder/1/promote";
-    api.do_post(promote, &json!({ "by": "anna" })).await?;
-    let (again, _) = api.post(promote, &json!({ "by": "anna" })).await?;
+    api.do_post(promote, &json!({ "by": "planner-1" })).await?;
+    let (again, _) = api.post(promote, &json!({ "by": "planner-1" })).await?;
     ensure!(again == 409, "it serves already: {again}");
     Ok(())
 }
