@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
-use telemetry::{FailureMode, HealthIndex, OperatingState, SensorState, SignalName};
+use telemetry::{FailureMode, HealthIndex, OperatingState, SignalName};
 
 use crate::{
     Config, Feature,
@@ -15,7 +15,7 @@ use crate::{
         detector::Part,
         learned::Learned,
         metric::Metric,
-        sensor::SensorWatch,
+        sensor::{SensorWatch, Verdict},
         signature::CLIP,
         usual::UsualFeatures,
     },
@@ -375,7 +375,7 @@ pub(crate) fn limits(
 ) -> Raised {
     let is_bad = |slot: usize| {
         let verdict = sensors.and_then(|sensors| sensors.verdict(slot));
-        verdict.is_some_and(|verdict| verdict.state != SensorState::Good)
+        verdict.is_some_and(Verdict::is_against)
     };
     let doubted = sensors.map_or(0, SensorWatch::suspects);
     let judged = (look.operating.has_baseline(), is_bad);

@@ -6,14 +6,17 @@
     reason = "a test helper that fails is a failed test"
 )]
 
+mod rig;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use analytics::{Assignment, Config, Fleet};
+use analytics::{Config, Fleet};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rig::{alarm, apply, conditions, exact, reports};
 use telemetry::{
-    AssetId, AssetModel, Condition, ConditionState, DeviceId, Event, Finding, JournalRecord,
-    OperatingState, ReadingBatch, SensorFault, SensorReport, SensorState, SignalName, Timestamp,
+    AssetId, AssetModel, ConditionState, Event, Finding, JournalRecord, OperatingState,
+    SensorFault, SensorState, Timestamp,
 };
 
 const SIGNALS: [&str; 3] = ["motor_current_a", "flow_l_min", "vibration_mm_s"];
@@ -89,67 +92,11 @@ fn plant(plan: Plan) -> Vec<Row> {
 }
 
 fn records(rows: &[Row]) -> Vec<JournalRecord> {
-    let numbered: Vec<(usize, &Row)> = rows.iter().enumerate().collect();
-    let record = |rows: &[(usize, &Row)]| {
-        let mut readings = ReadingBatch::new();
-        for (at, row) in rows {
-            let device = readings.device(&DeviceId::new("pump-1").unwrap());
-            for (name, value) in SIGNALS.iter().zip(*row) {
-                if !value.is_nan() {
-                    let signal = readings.signal(&SignalName::new(name).unwrap());
-                    readings.push_value(signal, *value);
-                }
-            }
-            let at = Timestamp::from_secs(*at as i64);
-            readings.finish_row(device, at, at);
-        }
-        JournalRecord {
-            readings,
-            ..JournalRecord::default()
-        }
-    };
-    numbered.chunks(16).map(record).collect()
-}
-
-fn apply(fleet: &mut Fleet, records: &[JournalRecord], model: &Arc<AssetModel>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut assign = |device: &DeviceId| {
-        Some(Assignment {
-            asset: AssetId::new(device.as_str()).unwrap(),
-            model: Some(model.clone()),
-        })
-    };
-    for record in records {
-        fleet.apply(record, &mut assign, &mut findings);
-    }
-    findings
+    rig::records(&SIGNALS, rig::each_second(rows), 16)
 }
 
 fn run(rows: &[Row]) -> Vec<Finding> {
     apply(&mut Fleet::new(config()).unwrap(), &records(rows), &model())
-}
-
-fn conditions(findings: &[Finding]) -> impl Iterator<Item = &Condition> {
-    findings.iter().filter_map(|finding| match finding {
-        Finding::Condition(condition) => Some(condition),
-        _ => None,
-    })
-}
-
-fn reports(findings: &[Finding]) -> impl Iterator<Item = &SensorReport> {
-    findings.iter().filter_map(|finding| match finding {
-        Finding::Sensor(report) => Some(report),
-        _ => None,
-    })
-}
-
-fn alarm(findings: &[Finding]) -> Option<&Condition> {
-    conditions(findings).find(|condition| condition.state == ConditionState::Alarm)
-}
-
-fn exact(findings: &[Finding]) -> Vec<String> {
-    let text = |finding| serde_json::to_string(finding).unwrap();
-    findings.iter().map(text).collect()
 }
 
 #[test]

@@ -6,16 +6,16 @@
     reason = "a test helper that fails is a failed test"
 )]
 
+mod rig;
+
 use std::{sync::Arc, time::Duration};
 
-use analytics::{Assignment, Config, Fleet, explain};
+use analytics::{Config, Fleet, explain};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rig::apply;
 use serde_json::{Value, json};
-use telemetry::{
-    AssetId, AssetModel, Condition, ConditionState, DeviceId, Finding, JournalRecord, ReadingBatch,
-    SignalName, Timestamp,
-};
+use telemetry::{AssetModel, Condition, ConditionState, Finding, JournalRecord, Timestamp};
 
 const SIGNALS: [&str; 3] = ["motor_current_a", "flow_l_min", "vibration_mm_s"];
 const LEARNING: u32 = 600;
@@ -23,13 +23,9 @@ const LEARNING: u32 = 600;
 type Row = [f64; 3];
 
 fn model(limits: &Value, signature: &Value) -> Arc<AssetModel> {
-    let signal = |name: &str| {
-        let unit = telemetry::Unit::from_signal_name(name).unwrap();
-        json!({"name": name, "unit": unit.symbol(), "label_en": name, "label_zh": name})
-    };
     let model: AssetModel = serde_json::from_value(json!({
         "id": "pump", "name_en": "Pump", "name_zh": "泵",
-        "signals": SIGNALS.map(signal),
+        "signals": SIGNALS.map(rig::declared),
         "failure_modes": [
             {"mode": "bearing-wear", "name_en": "Bearing wear", "name_zh": "轴承磨损",
                 "signature": signature}],
@@ -58,24 +54,7 @@ fn healthy(rows: usize) -> Vec<Row> {
 }
 
 fn records(rows: &[Row]) -> Vec<JournalRecord> {
-    let numbered: Vec<(usize, &Row)> = rows.iter().enumerate().collect();
-    let record = |rows: &[(usize, &Row)]| {
-        let mut readings = ReadingBatch::new();
-        for (at, row) in rows {
-            let device = readings.device(&DeviceId::new("pump-1").unwrap());
-            for (name, value) in SIGNALS.iter().zip(*row) {
-                let signal = readings.signal(&SignalName::new(name).unwrap());
-                readings.push_value(signal, *value);
-            }
-            let at = Timestamp::from_secs(*at as i64);
-            readings.finish_row(device, at, at);
-        }
-        JournalRecord {
-            readings,
-            ..JournalRecord::default()
-        }
-    };
-    numbered.chunks(16).map(record).collect()
+    rig::records(&SIGNALS, rig::each_second(rows), 16)
 }
 
 fn config() -> Config {
@@ -86,31 +65,13 @@ fn config() -> Config {
     }
 }
 
-fn apply(fleet: &mut Fleet, records: &[JournalRecord], model: &Arc<AssetModel>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut assign = |device: &DeviceId| {
-        Some(Assignment {
-            asset: AssetId::new(device.as_str()).unwrap(),
-            model: Some(model.clone()),
-        })
-    };
-    for record in records {
-        fleet.apply(record, &mut assign, &mut findings);
-    }
-    findings
-}
-
 fn run(rows: &[Row], model: &Arc<AssetModel>) -> Vec<Condition> {
     let findings = apply(&mut Fleet::new(config()).unwrap(), &records(rows), model);
     conditions(&findings)
 }
 
 fn conditions(findings: &[Finding]) -> Vec<Condition> {
-    let conditions = findings.iter().filter_map(|finding| match finding {
-        Finding::Condition(condition) => Some(condition.clone()),
-        _ => None,
-    });
-    conditions.collect()
+    rig::conditions(findings).cloned().collect()
 }
 
 /// The states that were told, each once with the second it began.

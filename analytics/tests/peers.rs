@@ -6,15 +6,18 @@
     reason = "a test helper that fails is a failed test"
 )]
 
+mod rig;
+
 use std::{sync::Arc, time::Duration};
 
-use analytics::{Assignment, Config, Fleet, explain};
+use analytics::{Config, Fleet, explain};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rig::apply;
 use serde_json::json;
 use telemetry::{
-    AssetId, AssetModel, Condition, ConditionState, DeviceId, Event, Finding, JournalRecord,
-    Outcome, ReadingBatch, SignalName, Timestamp, WorkOrderId,
+    AssetId, AssetModel, Condition, ConditionState, Event, Finding, JournalRecord, Outcome,
+    Timestamp, WorkOrderId,
 };
 
 const SIGNALS: [&str; 3] = ["temperature_c", "pressure_bar", "vibration_mm_s"];
@@ -60,32 +63,19 @@ fn name(machine: usize) -> String {
 }
 
 fn records(rows: &[Row], size: usize) -> Vec<JournalRecord> {
-    let record = |rows: &[Row]| {
-        let mut readings = ReadingBatch::new();
-        for (machine, second, values) in rows {
-            let device = readings.device(&DeviceId::new(&name(*machine)).unwrap());
-            for (signal, value) in SIGNALS.iter().zip(values) {
-                let signal = readings.signal(&SignalName::new(signal).unwrap());
-                readings.push_value(signal, *value);
-            }
-            let at = Timestamp::from_secs(*second);
-            readings.finish_row(device, at, at);
-        }
-        JournalRecord {
-            readings,
-            ..JournalRecord::default()
-        }
-    };
-    rows.chunks(size).map(record).collect()
+    let names: Vec<String> = (0..9).map(name).collect();
+    let rows = rows.iter().map(|(machine, second, values)| rig::Sent {
+        device: &names[*machine],
+        measured: *second,
+        received: *second,
+        values,
+    });
+    rig::records(&SIGNALS, rows, size)
 }
 
 fn model(views: &[&str]) -> Arc<AssetModel> {
-    let signal = |name: &str| {
-        let unit = telemetry::Unit::from_signal_name(name).unwrap();
-        json!({"name": name, "unit": unit.symbol(), "label_en": name, "label_zh": name})
-    };
     let model: AssetModel = serde_json::from_value(json!({
-        "id": "pump", "name_en": "Pump", "name_zh": "泵", "signals": SIGNALS.map(signal),
+        "id": "pump", "name_en": "Pump", "name_zh": "泵", "signals": SIGNALS.map(rig::declared),
         "detection": {"views": views}
     }))
     .unwrap();
@@ -102,27 +92,9 @@ fn fleet() -> Fleet {
     Fleet::new(config).unwrap()
 }
 
-fn apply(fleet: &mut Fleet, records: &[JournalRecord], model: &Arc<AssetModel>) -> Vec<Finding> {
-    let mut assign = |device: &DeviceId| {
-        Some(Assignment {
-            asset: AssetId::new(device.as_str()).unwrap(),
-            model: Some(model.clone()),
-        })
-    };
-    let mut findings = Vec::new();
-    for record in records {
-        fleet.apply(record, &mut assign, &mut findings);
-    }
-    findings
-}
-
 fn conditions(findings: &[Finding], machine: usize) -> Vec<&Condition> {
-    let own = findings.iter().filter_map(|finding| match finding {
-        Finding::Condition(condition) => Some(condition),
-        _ => None,
-    });
-    own.filter(|condition| condition.asset.as_str() == name(machine))
-        .collect()
+    let own = |condition: &&Condition| condition.asset.as_str() == name(machine);
+    rig::conditions(findings).filter(own).collect()
 }
 
 fn alarm(findings: &[Finding], machine: usize) -> Option<&Condition> {
@@ -134,8 +106,7 @@ fn alarm(findings: &[Finding], machine: usize) -> Option<&Condition> {
 fn told(findings: &[Finding]) -> Vec<String> {
     let mut all = findings.to_vec();
     all.sort_by_key(|finding| finding.asset().clone());
-    let text = |finding: &Finding| serde_json::to_string(finding).unwrap();
-    all.iter().map(text).collect()
+    rig::exact(&all)
 }
 
 #[test]

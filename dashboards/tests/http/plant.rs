@@ -13,7 +13,7 @@ use telemetry::{
     AdvisorySink, AssetId, AssetModel, AssetModelId, CaseId, Clock, Condition, ConditionState,
     Contribution, DeadLetter, DeadLetterReason, DeviceId, Evidence, FailureMode, Finding,
     JournalRecord, JournalWriter, ManualClock, OperatingState, ReadingBatch, SignalName,
-    Statistics, Timestamp, ViewScore,
+    Statistics, Timestamp, Unit, ViewScore, Waveform,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
@@ -219,6 +219,36 @@ impl Plant {
         while self.parts.store.applied() < offset {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// A discovered device records a vibration snapshot, which arrives three seconds later.
+    pub(crate) async fn record(
+        &self,
+        (name, signal, unit): (&str, &str, Option<Unit>),
+        (secs, rate_hz): (i64, f64),
+        samples: &[f32],
+    ) {
+        let known = [device(name)];
+        self.parts
+            .service
+            .register_discovered(&known)
+            .await
+            .unwrap();
+        let waveform = Waveform {
+            device: device(name),
+            signal: SignalName::new(signal).unwrap(),
+            axis: Some("x".into()),
+            measured_at: at(secs),
+            received_at: at(secs + 3),
+            sample_rate_hz: rate_hz,
+            unit,
+            samples: samples.into(),
+        };
+        self.append(JournalRecord {
+            waveforms: vec![waveform],
+            ..JournalRecord::default()
+        })
+        .await;
     }
 
     pub(crate) async fn refuse(&self, reason: DeadLetterReason, payload: &[u8]) {

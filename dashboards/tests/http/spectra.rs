@@ -3,9 +3,9 @@
 use std::f64::consts::TAU;
 
 use serde_json::{Value, json};
-use telemetry::{JournalRecord, SignalName, Unit, Waveform};
+use telemetry::Unit;
 
-use crate::plant::{Plant, at, device};
+use crate::plant::Plant;
 
 const RATE_HZ: f64 = 12_000.0;
 const SPEED_HZ: f64 = 1797.0 / 60.0;
@@ -25,26 +25,10 @@ fn worn() -> Vec<f32> {
     (0..24_000).map(value).collect()
 }
 
-async fn snapshot(plant: &Plant, unit: Option<Unit>, samples: Vec<f32>) -> u64 {
-    let pump = device("pump-1");
-    let service = &plant.parts.service;
-    let known = std::slice::from_ref(&pump);
-    service.register_discovered(known).await.unwrap();
-    plant
-        .append(JournalRecord {
-            waveforms: vec![Waveform {
-                device: pump,
-                signal: SignalName::new("bearing_acceleration").unwrap(),
-                axis: Some("x".into()),
-                measured_at: at(100),
-                received_at: at(103),
-                sample_rate_hz: RATE_HZ,
-                unit,
-                samples: samples.into(),
-            }],
-            ..JournalRecord::default()
-        })
-        .await;
+/// A worn machine is listened to; the id of what was heard.
+async fn snapshot(plant: &Plant, unit: Option<Unit>) -> u64 {
+    let signal = ("pump-1", "bearing_acceleration", unit);
+    plant.record(signal, (100, RATE_HZ), &worn()).await;
     let list = plant.read("/api/v1/waveforms?asset=pump-1").await;
     list["items"][0]["id"].as_u64().unwrap()
 }
@@ -64,7 +48,7 @@ async fn spectrum(plant: &Plant, id: u64, query: &str) -> Value {
 #[tokio::test]
 async fn the_velocity_spectrum_shows_the_shaft_its_zone_and_the_speed_it_is_from() {
     let plant = Plant::open().await;
-    let id = snapshot(&plant, Some(Unit::StandardGravity), worn()).await;
+    let id = snapshot(&plant, Some(Unit::StandardGravity)).await;
     let plain = spectrum(&plant, id, "").await;
     assert_eq!(
         (&plain["kind"], &plain["unit"]),
@@ -110,7 +94,7 @@ async fn the_velocity_spectrum_shows_the_shaft_its_zone_and_the_speed_it_is_from
 #[tokio::test]
 async fn the_envelope_spectrum_names_the_damaged_part() {
     let plant = Plant::open().await;
-    let id = snapshot(&plant, Some(Unit::StandardGravity), worn()).await;
+    let id = snapshot(&plant, Some(Unit::StandardGravity)).await;
     plant
         .patch(
             "/api/v1/assets/pump-1",
@@ -149,7 +133,7 @@ async fn the_envelope_spectrum_names_the_damaged_part() {
 #[tokio::test]
 async fn orders_are_multiples_of_the_shaft_and_need_its_speed() {
     let plant = Plant::open().await;
-    let id = snapshot(&plant, Some(Unit::StandardGravity), worn()).await;
+    let id = snapshot(&plant, Some(Unit::StandardGravity)).await;
     let path = format!("/api/v1/waveforms/{id}/spectrum?kind=order");
     let refused = plant.get(&path).await;
     assert_eq!(refused.status().as_u16(), 400);
@@ -169,7 +153,7 @@ async fn orders_are_multiples_of_the_shaft_and_need_its_speed() {
 #[tokio::test]
 async fn nothing_is_claimed_of_an_undeclared_unit_and_nonsense_is_refused() {
     let plant = Plant::open().await;
-    let id = snapshot(&plant, None, worn()).await;
+    let id = snapshot(&plant, None).await;
     plant
         .patch(
             "/api/v1/assets/pump-1",

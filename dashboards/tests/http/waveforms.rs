@@ -2,32 +2,13 @@
 
 use reqwest::{Method, header};
 use serde_json::{Value, json};
-use telemetry::{JournalRecord, SignalName, Unit, Waveform};
+use telemetry::Unit;
 
-use crate::plant::{Plant, at, device};
+use crate::plant::Plant;
 
 async fn record(plant: &Plant, name: &str, secs: i64, samples: &[f32]) {
-    plant
-        .parts
-        .service
-        .register_discovered(&[device(name)])
-        .await
-        .unwrap();
-    plant
-        .append(JournalRecord {
-            waveforms: vec![Waveform {
-                device: device(name),
-                signal: SignalName::new("bearing_acceleration_g").unwrap(),
-                axis: Some("x".into()),
-                measured_at: at(secs),
-                received_at: at(secs + 1),
-                sample_rate_hz: 4.0,
-                unit: Some(Unit::StandardGravity),
-                samples: samples.into(),
-            }],
-            ..JournalRecord::default()
-        })
-        .await;
+    let signal = (name, "bearing_acceleration_g", Some(Unit::StandardGravity));
+    plant.record(signal, (secs, 4.0), samples).await;
 }
 
 fn ids(page: &Value) -> Vec<u64> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use telemetry::{
     CredentialId, DeviceGate, DeviceId, Event, Grant, JournalRecord, OpenGate, Quota, Scope,
-    SignalLimits, SignalName, Unit,
+    SignalLimits, SignalName, Timestamp, Unit,
 };
 
 use super::CheckConfig;
@@ -152,6 +152,13 @@ fn late_readings_of_a_message_are_one_event() {
     );
     let record = line.send(&OpenGate, "telemetry/p1", &payload);
     assert_eq!(record.readings.reading_count(), 4);
+    let (readings, [from, to, newest, _]) = late_of_p1(&record);
+    assert_eq!((readings, newest), (3, NOW));
+    assert_eq!((from.as_millis(), to.as_millis()), (old - 1_000, old));
+}
+
+/// The one late word of a record about device p1: how many readings, and from, to, newest, at.
+fn late_of_p1(record: &JournalRecord) -> (u32, [Timestamp; 4]) {
     let [
         Event::LateReadings {
             device,
@@ -159,14 +166,14 @@ fn late_readings_of_a_message_are_one_event() {
             from,
             to,
             newest,
-            ..
+            at,
         },
     ] = record.events.as_slice()
     else {
         panic!("{:?}", record.events)
     };
-    assert_eq!((device.as_str(), *readings, *newest), ("p1", 3, NOW));
-    assert_eq!((from.as_millis(), to.as_millis()), (old - 1_000, old));
+    assert_eq!(device.as_str(), "p1");
+    (*readings, [*from, *to, *newest, *at])
 }
 
 /// A snapshot of two samples of a signal, at a second.
@@ -183,22 +190,10 @@ fn a_late_waveform_is_stored_counted_and_marked_like_a_reading() {
     assert!(send(&snapshot("a_g", -3)).events.is_empty());
     let late = send(&snapshot("a_g", -4 - WEEK));
     assert_eq!(late.waveforms.len(), 1);
-    let [
-        Event::LateReadings {
-            device,
-            readings,
-            from,
-            to,
-            newest,
-            at,
-        },
-    ] = late.events.as_slice()
-    else {
-        panic!("{:?}", late.events)
-    };
-    assert_eq!((device.as_str(), *readings, *at), ("p1", 1, NOW));
+    let (readings, [from, to, newest, at]) = late_of_p1(&late);
+    assert_eq!((readings, at), (1, NOW));
     assert_eq!((from.secs_from(NOW), from), (-4.0 - WEEK as f64, to));
-    assert_eq!(NOW.since(*newest), Duration::from_secs(3));
+    assert_eq!(NOW.since(newest), Duration::from_secs(3));
     assert_eq!(line.stats.snapshot().readings_late, 1);
     assert!(
         send(&snapshot("a_g", -3 - WEEK)).events.is_empty(),

@@ -23,7 +23,8 @@
 //! machine's verdict, so a fault of the machine must never look like one of a sensor:
 //! - what other signals do too is the process, not a sensor;
 //! - a step or a drift needs a partner that would have to follow: declared in the asset
-//!   model, or seen to move along while learning. A signal without partners gets no such verdict;
+//!   model, or seen to move along while learning. Of a signal without partners a step is said as a
+//!   suspicion, for 300 values, and the signal stays in the machine's verdict; a drift is not said;
 //! - a step or a drift in a direction in which a failure mode of the model moves the signal (its
 //!   part in the mode's signature reaches `normal::EXPLAINED`) is the machine's;
 //! - an end of the range that is reached step by step is a machine that really got there;

@@ -30,6 +30,9 @@ const STEP_LEFT: f64 = 0.3;
 const MOVED: f64 = 1.5;
 /// Within so many values after a step a partner that moves takes the verdict back.
 const STEP_DOUBT: u8 = 20;
+/// A step that no partner could confirm is spoken of for so many values: by then a machine that
+/// changed has an alarm of its own, and what was changed on purpose is the normal of the day.
+const LONE_STEP: u16 = 300;
 /// A partner's noise has grown from here on.
 const NOISY: f64 = 2.0;
 /// The most that one change adds to the noise, in limits.
@@ -87,7 +90,9 @@ pub(super) struct Track {
     /// A step that stands: the level before it and its size; 0 when none does.
     step_from: f64,
     step: f64,
-    step_age: u8,
+    step_age: u16,
+    /// Nothing would have had to follow it, so it may as well be the machine's.
+    is_lone: bool,
     /// Samples in a row away from the partners.
     drifted: u8,
     pub(super) verdict: Verdict,
@@ -167,6 +172,7 @@ impl Track {
             step_from: 0.0,
             step: 0.0,
             step_age: 0,
+            is_lone: false,
             drifted: 0,
             verdict: Verdict::default(),
         }
@@ -359,22 +365,28 @@ impl Track {
         let (before, after) = medians(&self.ring);
         if self.step == 0.0 {
             let far = f64::from(self.moved).abs() / STEP;
-            let steps = far >= 1.0 && others.partners != 0 && others.moved == 0 && self.at_end == 0;
+            let steps = far >= 1.0 && others.live != 0 && others.moved == 0 && self.at_end == 0;
             if steps && !explained(normal, f64::from(self.moved)) {
                 (self.step_from, self.step, self.step_age) = (before, after - before, 0);
+                self.is_lone = others.partners == 0;
             }
         } else {
             self.step_age = self.step_age.saturating_add(1);
             let left = (after - self.step_from) / self.step;
-            let doubted = self.step_age < STEP_DOUBT && others.moved != 0;
-            if doubted || left.abs() < STEP_LEFT {
+            let doubted = self.step_age < u16::from(STEP_DOUBT) && others.moved != 0;
+            let is_old = self.is_lone && self.step_age > LONE_STEP;
+            if doubted || is_old || left.abs() < STEP_LEFT {
                 self.step = 0.0;
             }
         }
         if self.step != 0.0 {
             let unit = normal.change * f64::from(normal.largest_move) * STEP;
             let size = (self.step / unit).abs();
-            worst.weigh(SensorFault::Step, size, self.step_from);
+            if self.is_lone {
+                worst.weigh_lone(SensorFault::Step, size, self.step_from);
+            } else {
+                worst.weigh(SensorFault::Step, size, self.step_from);
+            }
         }
     }
 }

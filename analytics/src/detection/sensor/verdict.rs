@@ -19,6 +19,8 @@ pub(super) struct Evidence {
     worst: Option<SensorFault>,
     size: f64,
     expected: f64,
+    /// It may as well be the machine's.
+    is_lone: bool,
 }
 
 impl Evidence {
@@ -30,8 +32,18 @@ impl Evidence {
     /// Keeps the strongest; `size` 1 is the limit, NaN is none. `expected` is what the sensor
     /// should have shown, NaN when nothing particular.
     pub(super) fn weigh(&mut self, fault: SensorFault, size: f64, expected: f64) {
-        if size > self.size {
+        if size > self.size || (self.is_lone && size >= 1.0) {
             (self.worst, self.size, self.expected) = (Some(fault), size, expected);
+            self.is_lone = false;
+        }
+    }
+
+    /// The same of what nothing else could confirm or deny: it is said, as a suspicion, and takes
+    /// nothing out. Whatever is surely the sensor's is told before it.
+    pub(super) fn weigh_lone(&mut self, fault: SensorFault, size: f64, expected: f64) {
+        if size >= 1.0 && self.size < 1.0 {
+            (self.worst, self.size, self.expected) = (Some(fault), size, expected);
+            self.is_lone = true;
         }
     }
 }
@@ -54,6 +66,8 @@ pub struct Verdict {
     pub expected: f64,
     /// Whether state or fault has changed in the last sample.
     pub is_new: bool,
+    /// It may as well be the machine's, so the signal stays in the machine's verdict.
+    is_lone: bool,
     beyond: u16,
     calm: u16,
 }
@@ -68,6 +82,7 @@ impl Default for Verdict {
             value: f64::NAN,
             expected: f64::NAN,
             is_new: false,
+            is_lone: false,
             beyond: 0,
             calm: 0,
         }
@@ -75,10 +90,14 @@ impl Default for Verdict {
 }
 
 impl Verdict {
+    /// Whether there is one against the sensor, and not one that may as well be the machine's.
+    pub fn is_against(&self) -> bool {
+        self.state != SensorState::Good && !self.is_lone
+    }
+
     /// Whether the signal must stay out of the machine's verdict.
     pub fn takes_out(&self) -> bool {
-        self.state != SensorState::Good
-            && !matches!(self.fault, Some(SensorFault::Gap | SensorFault::Clock))
+        self.is_against() && !matches!(self.fault, Some(SensorFault::Gap | SensorFault::Clock))
     }
 
     /// Takes the evidence of one sample. True when state or fault changed.
@@ -87,7 +106,9 @@ impl Verdict {
         if evidence.size >= 1.0 {
             self.beyond = self.beyond.saturating_add(1);
             self.calm = 0;
+            self.is_lone = evidence.is_lone && self.state != SensorState::Faulty;
             let firm = evidence.size >= FIRM || self.beyond >= FIRM_SAMPLES;
+            let firm = firm && !evidence.is_lone;
             if self.state != SensorState::Faulty || self.fault == evidence.worst {
                 // A suspect takes the name of what is strongest; a faulty one keeps its name.
                 self.fault = evidence.worst;
@@ -109,6 +130,7 @@ impl Verdict {
             self.calm = calm;
             if self.state != SensorState::Good && calm >= CALM_SAMPLES {
                 self.state = SensorState::Good;
+                self.is_lone = false;
                 self.confidence = 0.0;
             } else if self.state == SensorState::Good {
                 self.fault = None;

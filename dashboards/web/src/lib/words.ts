@@ -42,8 +42,17 @@ const OUTCOME: Record<Outcome, () => string> = {
   duplicate: m.outcome_duplicate,
   deferred: m.outcome_deferred,
 };
+/** A word and what it says, in a sentence. */
+type Told = { name: string; what: string };
+type Tolds = Record<string, [() => string, () => string]>;
+
+const told = (table: Tolds, key: string, unknown: string): Told => {
+  const words = table[key];
+  return words === undefined ? { name: unknown, what: '' } : { name: words[0](), what: words[1]() };
+};
+
 /** A detector's name and what it tells; one the page does not know goes by its own name. */
-const VIEW: Record<string, [() => string, () => string]> = {
+const VIEW: Tolds = {
   level: [m.view_level, m.view_level_told],
   innovation: [m.view_innovation, m.view_innovation_told],
   agreement: [m.view_agreement, m.view_agreement_told],
@@ -55,7 +64,7 @@ const VIEW: Record<string, [() => string, () => string]> = {
   q: [m.statistic_q, m.statistic_q_told],
 };
 
-export function viewWords(view: string): { name: string; what: string } {
+export function viewWords(view: string): Told {
   // A crossed limit is named with its signal, `limit_above:temperature_c`.
   const limit = /^limit_(above|below):(.+)$/.exec(view);
   if (limit !== null) {
@@ -64,11 +73,10 @@ export function viewWords(view: string): { name: string; what: string } {
   // So is the fault of a sensor, `sensor_stuck:temperature_c`, and what it read.
   const sensor = /^sensor_(\w+):(.+)$/.exec(view);
   if (sensor !== null) {
-    const told = sensor[1] === 'reads' ? { name: m.view_sensor_reads(), what: m.view_sensor_reads_told() } : faultWords(sensor[1] as SensorFault);
-    return { name: `${told.name}: ${sensor[2]}`, what: told.what };
+    const fault = sensor[1] === 'reads' ? { name: m.view_sensor_reads(), what: m.view_sensor_reads_told() } : faultWords(sensor[1] as SensorFault);
+    return { name: `${fault.name}: ${sensor[2]}`, what: fault.what };
   }
-  const words = VIEW[view];
-  return words === undefined ? { name: view, what: '' } : { name: words[0](), what: words[1]() };
+  return told(VIEW, view, view);
 }
 
 const FAULT: Record<SensorFault, [() => string, () => string]> = {
@@ -121,10 +129,7 @@ const FEATURE: Record<string, () => string> = {
 export const featureWord = (feature: string): string => word(FEATURE, feature);
 
 /** What is wrong with a sensor, in a word and in a sentence. */
-export function faultWords(fault: SensorFault | null): { name: string; what: string } {
-  const words = fault === null ? undefined : FAULT[fault];
-  return words === undefined ? { name: fault ?? m.sensor_suspect(), what: '' } : { name: words[0](), what: words[1]() };
-}
+export const faultWords = (fault: SensorFault | null): Told => told(FAULT, fault ?? '', fault ?? m.sensor_suspect());
 
 export const sensorWord = (state: SensorVerdict['state']): string => word(SENSOR, state);
 
