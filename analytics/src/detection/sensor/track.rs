@@ -60,6 +60,10 @@ const SETTLING: u16 = 64;
 
 /// Where one sensor stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of the sample at hand and of the step that stands; each may hold beside any other"
+)]
 pub(super) struct Track {
     /// The newest six values, oldest first; the last `filled` of them are set.
     ring: [f64; 6],
