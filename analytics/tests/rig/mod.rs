@@ -15,19 +15,19 @@ use telemetry::{
 
 /// A row as a device sends it.
 #[derive(Debug, Clone)]
-pub struct Sent<'a> {
+pub(crate) struct Sent<'a> {
     /// The device; the asset has its name.
-    pub device: &'a str,
+    pub(crate) device: &'a str,
     /// When it was measured, seconds.
-    pub measured: i64,
+    pub(crate) measured: i64,
     /// When it was received, seconds.
-    pub received: i64,
+    pub(crate) received: i64,
     /// Its values in the order of the signals; NaN is not sent.
-    pub values: &'a [f64],
+    pub(crate) values: &'a [f64],
 }
 
 /// Rows of one device, a second apart and received as they were measured.
-pub fn each_second<const N: usize>(rows: &[[f64; N]]) -> impl Iterator<Item = Sent<'_>> {
+pub(crate) fn each_second<const N: usize>(rows: &[[f64; N]]) -> impl Iterator<Item = Sent<'_>> {
     rows.iter().zip(0..).map(|(values, at)| Sent {
         device: "pump-1",
         measured: at,
@@ -37,7 +37,7 @@ pub fn each_second<const N: usize>(rows: &[[f64; N]]) -> impl Iterator<Item = Se
 }
 
 /// Records of `size` rows with these signals.
-pub fn records<'a>(
+pub(crate) fn records<'a>(
     signals: &[&str],
     rows: impl IntoIterator<Item = Sent<'a>>,
     size: usize,
@@ -66,7 +66,7 @@ pub fn records<'a>(
 }
 
 /// What follows from records; every device watches the asset of its name.
-pub fn apply(
+pub(crate) fn apply(
     fleet: &mut Fleet,
     records: &[JournalRecord],
     model: &Arc<AssetModel>,
@@ -84,14 +84,14 @@ pub fn apply(
     findings
 }
 
-pub fn conditions(findings: &[Finding]) -> impl Iterator<Item = &Condition> {
+pub(crate) fn conditions(findings: &[Finding]) -> impl Iterator<Item = &Condition> {
     findings.iter().filter_map(|finding| match finding {
         Finding::Condition(condition) => Some(condition),
         _ => None,
     })
 }
 
-pub fn reports(findings: &[Finding]) -> impl Iterator<Item = &SensorReport> {
+pub(crate) fn reports(findings: &[Finding]) -> impl Iterator<Item = &SensorReport> {
     findings.iter().filter_map(|finding| match finding {
         Finding::Sensor(report) => Some(report),
         _ => None,
@@ -99,18 +99,18 @@ pub fn reports(findings: &[Finding]) -> impl Iterator<Item = &SensorReport> {
 }
 
 /// The first alarm.
-pub fn alarm(findings: &[Finding]) -> Option<&Condition> {
+pub(crate) fn alarm(findings: &[Finding]) -> Option<&Condition> {
     conditions(findings).find(|condition| condition.state == ConditionState::Alarm)
 }
 
 /// Exact text: JSON shows every float with all digits it needs to be read back bit by bit.
-pub fn exact(findings: &[Finding]) -> Vec<String> {
+pub(crate) fn exact(findings: &[Finding]) -> Vec<String> {
     let text = |finding| serde_json::to_string(finding).unwrap();
     findings.iter().map(text).collect()
 }
 
 /// The declaration of a signal whose unit its name tells.
-pub fn declared(name: &str) -> serde_json::Value {
+pub(crate) fn declared(name: &str) -> serde_json::Value {
     let unit = telemetry::Unit::from_signal_name(name).unwrap();
     serde_json::json!({"name": name, "unit": unit.symbol(), "label_en": name, "label_zh": name})
 }
