@@ -141,8 +141,15 @@ fn a_faulty_sensor_opens_a_case_of_its_own_and_never_the_machines() {
         pump.sensor("speed", SensorState::Faulty, 100, 160),
         pump.sensor("flow", SensorState::Good, 170, 175),
     ]);
-    use Event::{Cleared, Opened, SeverityRaised};
-    assert_eq!(kinds(&batch), [Opened, SeverityRaised, Opened, Cleared]);
+    assert_eq!(
+        kinds(&batch),
+        [
+            Event::Opened,
+            Event::SeverityRaised,
+            Event::Opened,
+            Event::Cleared
+        ]
+    );
     let severities: Vec<_> = desk.open_cases().map(|held| held.case.severity).collect();
     assert_eq!(
         severities.iter().filter(|s| **s == Severity::Watch).count(),
@@ -431,9 +438,10 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
                     sensors[which] = (!is_bad, at);
                 }
                 let since = if chance == 2 { since } else { at };
-                let state = match sensors[which].0 {
-                    true => SensorState::Faulty,
-                    false => SensorState::Good,
+                let state = if sensors[which].0 {
+                    SensorState::Faulty
+                } else {
+                    SensorState::Good
                 };
                 findings.push(probe.sensor("flow", state, since, at));
             }
