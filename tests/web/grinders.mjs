@@ -1,10 +1,14 @@
-// A fleet of grinders as numbers: twelve that have failed. The same numbers on every machine.
+// A fleet of grinders as numbers: twelve that have failed, and one that is on its way. The same
+// numbers on every machine.
 
 const START = Date.parse('2024-03-04T00:00:00Z');
 const HOUR_MS = 3_600_000;
 const ROWS_PER_HOUR = 6;
 /** Machines that have failed; a model is calibrated on ten and more. */
 const FLEET = 12;
+export const RUNNING = 'grinder-13';
+/** How long the running machine would last, in hours. */
+const ITS_LIFE = 130;
 
 export const MODEL = `
 id = "grinder"
@@ -30,9 +34,10 @@ function noise(machine, row, signal) {
   return ((mixed ^ (mixed >>> 16)) >>> 0) / 2 ** 31 - 1;
 }
 
-/** What a machine measures that lasts `life` hours. */
-function rows(machine, life) {
-  return Array.from({ length: life * ROWS_PER_HOUR }, (_, row) => {
+/** What a machine measures that lasts `life` hours, from one age to another, in hours. */
+function rows(machine, life, from, to) {
+  return Array.from({ length: (to - from) * ROWS_PER_HOUR }, (_, index) => {
+    const row = from * ROWS_PER_HOUR + index;
     const wear = (row / (life * ROWS_PER_HOUR)) ** 4;
     const load = Math.sin(row / 9);
     return {
@@ -44,6 +49,8 @@ function rows(machine, life) {
   });
 }
 
+export const running = (from, to) => rows(13, ITS_LIFE, from, to);
+
 /** The past: what the machines measured, which there were, and what failed when. */
 export function past() {
   const readings = ['device,time,vibration_mm_s,temperature_c,current_a'];
@@ -51,9 +58,10 @@ export function past() {
   const failures = ['Machine,Date,Cause,Downtime'];
   for (let machine = 1; machine <= FLEET; machine++) {
     const life = 90 + ((machine * 37) % 80);
-    for (const row of rows(machine, life)) readings.push([`grinder-${machine}`, ...Object.values(row)].join(','));
+    for (const row of rows(machine, life, 0, life)) readings.push([`grinder-${machine}`, ...Object.values(row)].join(','));
     assets.push(`grinder-${machine},grinder,${new Date(START).toISOString()}`);
     failures.push(`grinder-${machine},${new Date(START + life * HOUR_MS).toISOString()},spindle,${machine}`);
   }
+  assets.push(`${RUNNING},grinder,${new Date(START).toISOString()}`);
   return { readings: `${readings.join('\n')}\n`, assets: `${assets.join('\n')}\n`, failures: `${failures.join('\n')}\n` };
 }

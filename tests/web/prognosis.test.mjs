@@ -1,18 +1,24 @@
 // A reliability engineer gives a plant its past: imports when machines failed, trains a model,
-// looks at whether it keeps its word, and lets it serve. The stories build on each other.
+// looks at whether it keeps its word, lets it serve, and sees what it says of a machine that
+// wears. The stories build on each other.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { holds, launch, LOOKS, screenshot, settled, storyteller, visit } from './browser.mjs';
-import { MODEL, past } from './grinders.mjs';
-import { Program } from './program.mjs';
+import { MODEL, past, RUNNING, running } from './grinders.mjs';
+import { Device } from './mqtt.mjs';
+import { Program, until } from './program.mjs';
 
+/** Hours of the running machine before and after its model serves. */
+const BEFORE = 95;
+const AFTER = 112;
 /** A training by a debug build on a busy machine. */
 const TRAINING_MS = 480_000;
 const { readings, assets, failures } = past();
 
 let program;
 let browser;
+const online = [];
 
 before(async () => {
   program = await Program.start({ learningRows: 150, models: { grinder: MODEL }, recording: readings });
@@ -20,6 +26,7 @@ before(async () => {
 });
 after(async () => {
   await browser?.close();
+  await Promise.all(online.map((device) => device.close()));
   if (program) assert.equal(await program.stop(), 0, program.output);
 });
 
@@ -99,9 +106,34 @@ story('a model serves when a person says so, and why is written down', { by: 'An
   assert.deepEqual(promotions.map(({ by, note }) => [by, note]), [['Anna de Vries', 'The first that knows the spindle.']]);
 });
 
+story('a machine that wears is forecast by its like, with reasons and past lives', {}, async (page) => {
+  await program.post('/devices', { device: RUNNING, asset: RUNNING, model: 'grinder' });
+  await program.replay(RUNNING, running(0, BEFORE));
+  await program.replay(RUNNING, running(BEFORE, AFTER));
+  online.push(await Device.connect(program.mqtt, RUNNING));
+  const forecast = await until('its like forecast it', async () => {
+    const { prognosis } = await program.get(`/assets/${RUNNING}`);
+    return prognosis?.detail?.similar.length > 0 ? prognosis : null;
+  });
+  await visit(page, `${program.url}/assets/${RUNNING}`);
+  const panel = page.locator('[data-prognosis]');
+  await panel.locator('[data-rul-fan] svg').waitFor();
+  // A probability stands there only where it was calibrated.
+  for (const one of forecast.detail.within) {
+    const text = await panel.locator(`[data-horizon="${one.horizon_s}"]`).innerText();
+    if (one.shown === 'calibrated') assert.match(text, /%$/);
+    else assert.match(text, /past forecasts|not known/);
+  }
+  assert.equal(await panel.locator('[data-contribution]').count(), forecast.detail.contributions.length);
+  await panel.locator('[data-similar]').getByText('then failed').first().waitFor();
+  await panel.locator('[data-model-link]').click();
+  await page.waitForURL(/\/prognosis-models\/grinder\?.*version=1/);
+  await settled(page);
+});
+
 for (const [theme, width, lang] of LOOKS) {
   story(`the pages of prognosis hold in ${theme}, ${width} px, ${lang}`, { theme, width, height: width < 700 ? 844 : 900 }, async (page) => {
-    const pages = { models: '/prognosis-models', model: '/prognosis-models/grinder', history: '/history' };
+    const pages = { prognosis: `/assets/${RUNNING}`, models: '/prognosis-models', model: '/prognosis-models/grinder', history: '/history' };
     for (const [name, path] of Object.entries(pages)) {
       const url = new URL(path, program.url);
       url.searchParams.set('lang', lang);

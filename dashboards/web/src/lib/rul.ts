@@ -46,6 +46,8 @@ const PAST_SHARE = 0.5;
 const TAIL = 2.5;
 /** Forecasts further apart than so many usual steps are not joined. */
 const GAP_STEPS = 6;
+/** How much higher than the present forecast its past may reach. */
+const PAST_TOP = 2;
 /** Least time ahead that is drawn, so that a picture has a width. */
 const LEAST_MS = 60_000;
 
@@ -75,7 +77,9 @@ export function rulFan(input: RulInput): RulFan {
   const { from, to } = rulSpan(input);
   const told = input.told.filter((one) => one.at >= from && one.at <= now).sort((a, b) => a.at - b.at);
   const median = quantileAt(input.fan, 0.5) ?? 0;
-  const top = Math.max(LEAST_MS, (to - now) * 0.9, median, ...told.map((one) => one.p50 * 1.05));
+  // An early forecast of a long life must not squeeze the present one flat: it is cut at the edge.
+  const most = Math.max(to - now, median) * PAST_TOP;
+  const top = Math.max(LEAST_MS, (to - now) * 0.9, median, ...told.map((one) => Math.min(most, one.p50 * 1.05)));
   const x = (at: number): number => box.left + ((at - from) / (to - from)) * (box.width - box.left - box.right);
   const bottom = box.height - box.bottom;
   const y = (left: number): number => bottom - (Math.min(top, Math.max(0, left)) / top) * (bottom - box.top);
