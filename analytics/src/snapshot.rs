@@ -63,7 +63,7 @@ mod tests {
         for (bytes, says) in [
             (&b""[..], "format 0"),
             (b"not a state", "format 0"),
-            (&newer, "format 9, this program reads format 6"),
+            (&newer, "format 9, this program reads format 7"),
             (&good[..good.len() - 1], "cannot be read"),
             (&longer, "1 bytes too many"),
         ] {

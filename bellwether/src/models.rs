@@ -272,11 +272,6 @@ mod tests {
             "names none",
         ),
         (
-            "[detection]\nviews = [\"fleet\"]\n",
-            "line 10",
-            "not compared with their peers",
-        ),
-        (
             "[[detection.limits]]\nsignal = \"s.kurtosi\"\nabove = 2\n",
             "line 10",
             "no feature \"kurtosi\"; use one of ewma,",
