@@ -104,6 +104,7 @@ pub struct HistoryProblem {
         ("ignore" = Option<Vec<String>>, Query, description = "A column of the file that is left out")),
     request_body(content = String, content_type = "text/csv", description = "A header row, then a record a row"),
     responses((status = 200, body = schema::HistoryReport),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = HistoryProblem, content_type = "application/problem+json")))]
 pub(crate) async fn import(

@@ -218,8 +218,8 @@ async fn a_signal_that_has_left_what_was_learned_from_is_told_by_machine() {
         plant
             .publish(&[(name, 10, &[("vibration_mm_s", value)])])
             .await;
-        let new = json!({ "id": name, "model": KIND, "devices": [name] });
-        plant.post("/api/v1/assets", new, 201).await;
+        let path = format!("/api/v1/assets/{name}");
+        plant.patch(&path, json!({ "model": KIND }), 200).await;
     }
     plant.stored().await;
     let drift = plant
