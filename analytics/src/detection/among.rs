@@ -12,7 +12,7 @@
 //! m is the median of the n peers and b the spread between them (1.4826 MAD), s what one healthy
 //! machine varies by (the median of the peers' own spreads), so that a signal that happens to be
 //! equal everywhere has a ruler too; b is never taken below s. t is Student's for n − 1 degrees
-//! of freedom and one false alarm in [`ALPHA`] machines over all signals. a is what a person has
+//! of freedom and one false alarm in `ALPHA` machines over all signals. a is what a person has
 //! accepted of this machine as its own. Medians make one sick peer move nothing: below half of
 //! the peers can be wrong.
 //!
@@ -21,7 +21,7 @@
 //! factor of three (simulated, 200,000 fleets of each size); where they differ by more the median
 //! deviation of few peers says too little and it is up to ten times that.
 //!
-//! Below [`MIN_PEERS`] peers, or while nobody has told of any, nothing is scored.
+//! Below `MIN_PEERS` peers, or while nobody has told of any, nothing is scored.
 //!
 //! # Source
 //! Prediction of one more observation: Hahn & Meeker, "Statistical Intervals" (1991), chapter

@@ -28,7 +28,7 @@ pub(crate) struct Analytics {
 /// `[prognosis]`: how models of remaining life are kept up to date.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Prognosis {
-    /// `retrain_every`: how often each kind of machine with a section [prognosis] is trained anew;
+    /// `retrain_every`: how often each kind of machine with a section `[prognosis]` is trained anew;
     /// without it only when a person asks. What is trained is judged beside what serves and
     /// promoted by a person.
     pub(crate) retrain_every: Option<Duration>,

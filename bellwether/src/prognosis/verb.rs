@@ -42,7 +42,7 @@ const STEPS: f64 = 1_000.0;
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Kind of machine; its asset model needs a section [prognosis]
+    /// Kind of machine; its asset model needs a section "prognosis"
     #[arg(long, value_name = "ID")]
     asset_model: AssetModelId,
     /// A horizon of the probabilities beside those of the asset model, as in 14d

@@ -8,20 +8,20 @@
 //!
 //! | what | rule |
 //! |---|---|
-//! | ahead | [`ROWS_AHEAD`] rows in a row were measured more than [`TOLERANCE`] after they were received |
-//! | set back | a clock that was right: no newer time in [`ROWS`] rows and [`TOLERANCE`] of receipt, while its times run on from an older one, no faster than the receiver's |
+//! | ahead | `ROWS_AHEAD` rows in a row were measured more than `TOLERANCE` after they were received |
+//! | set back | a clock that was right: no newer time in `ROWS` rows and `TOLERANCE` of receipt, while its times run on from an older one, no faster than the receiver's |
 //! | stands | the same, and its times do not run on |
-//! | gains, loses | the least delay of an hour moved the same way [`WINDOWS`] hours running, each time by [`LEAST_SKEW`] to [`MOST_SKEW`] |
+//! | gains, loses | the least delay of an hour moved the same way `WINDOWS` hours running, each time by `LEAST_SKEW` to `MOST_SKEW` |
 //!
-//! *Right* is a clock whose delay was below the tolerance for [`ROWS`] rows: only then is an older
+//! *Right* is a clock whose delay was below the tolerance for `ROWS` rows: only then is an older
 //! time a step back rather than a backlog. A backlog that is sent after newer rows runs faster
 //! than the receiver's clock, or it would never be worked off; rows that repeat the row before
 //! them are redelivery and count for nothing. The least delay of an hour is the one of the row
 //! that waited least, so the network does not matter; what changes it by more than 1 % of the
 //! time is a queue that grows or is worked off, what changes it by less than 0.03 % is a quartz.
 //!
-//! A verdict ends after [`ROWS`] rows whose delay is within the tolerance; one about the pace
-//! after [`CALM_WINDOWS`] hours without.
+//! A verdict ends after `ROWS` rows whose delay is within the tolerance; one about the pace
+//! after `CALM_WINDOWS` hours without.
 //!
 //! Nothing here reads a clock. If the receiver's own is wrong all devices are judged wrong by the
 //! same, which shows as just that.
