@@ -31,7 +31,7 @@ pub(super) const BEGUN_KEY: &str = "begun/";
 impl Fleet {
     /// Lets a trained model look ahead for all machines of a kind, from their next record on;
     /// none leaves it to their trends. Whoever feeds the fleet calls this at the place of
-    /// [`Event::ModelPromoted`], and once after restoring.
+    /// [`telemetry::Event::ModelPromoted`], and once after restoring.
     pub fn serve(&mut self, asset_model: &AssetModelId, forecaster: Option<Arc<dyn Forecaster>>) {
         match forecaster {
             Some(forecaster) => {

@@ -72,7 +72,7 @@ struct Machine<'a> {
 type Outcome = (f64, f64, bool);
 
 /// Scores the policies. Each machine needs rows in any order; machines without a failure must
-/// be left out. `costs.cost_rate` and windows are ignored. None with fewer than [`FOLDS`]
+/// be left out. `costs.cost_rate` and windows are ignored. None with fewer than `FOLDS`
 /// machines.
 pub fn backtest(rows: &[BacktestRow<'_>], costs: &Costs) -> Option<Backtest> {
     let machines = machines(rows, costs.inspection);
