@@ -171,21 +171,17 @@ const MAX_RECORD_BYTES: usize = 256 << 20;
 const CLOSED: &str = "journal";
 
 impl Journal {
-    /// Opens the journal, starts its writer thread, and a task on the runtime it is called in, which answers appends.
+    /// Opens the journal and starts its writer thread.
     ///
     /// # Errors
     /// When the file cannot be opened, is in use, or is not a journal of this version.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a configuration is used up by opening"
     )]
     pub fn open(config: JournalConfig) -> Result<Self, HistorianError> {
         let lock = sqlite::lock(&config.path)?;
-        let answers = writer::answer_from(&tokio::runtime::Handle::current());
-        let (writer, shared, id) = Writer::open(&config, lock, answers)?;
+        let (writer, shared, id) = Writer::open(&config, lock)?;
         let slots = config.max_waiting_appends.clamp(1, 1 << 20);
         let max_waiting_bytes = config.max_waiting_bytes.clamp(1, u32::MAX as usize);
         // Every command holds a slot until it is resolved, so the channel never fills up.

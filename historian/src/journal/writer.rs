@@ -14,10 +14,7 @@ use std::{
 
 use rusqlite::Connection;
 use telemetry::{JournalRecord, Offset, PortError, Timestamp};
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot, watch},
-};
+use tokio::sync::{oneshot, watch};
 
 use super::{
     DeadLetterRoom, JournalConfig, JournalStats, Permits, ReaderPosition, Shared, Snapshot, codec,
@@ -39,41 +36,6 @@ const TRIM_PER_IDLE_STEP: u64 = 16;
 const IDLE_AFTER: Duration = Duration::from_millis(20);
 
 type AppendAnswer = oneshot::Sender<Result<Offset, PortError>>;
-
-/// Groups whose answers may wait; the writer waits for room then. The answering task has nothing else to do, so this
-/// only bounds a runtime that stands still.
-const MAX_UNANSWERED: usize = 64;
-
-/// What became of a group, for those who wait for it.
-pub(crate) struct Answered {
-    outcome: Result<Offset, Arc<HistorianError>>,
-    waiters: Vec<AppendAnswer>,
-    /// Given back once everybody has been told.
-    _permits: Vec<Permits>,
-}
-
-/// Answers appends, group by group, until the writer ends.
-///
-/// The writer does not do it: waking a connection from outside of the runtime is a call of the system that may cost it
-/// the processor, some hundred times a commit with as many connections, while the next group waits.
-pub(crate) fn answer_from(runtime: &Handle) -> mpsc::Sender<Answered> {
-    let (sender, mut groups) = mpsc::channel::<Answered>(MAX_UNANSWERED);
-    runtime.spawn(async move {
-        while let Some(group) = groups.recv().await {
-            for waiter in group.waiters {
-                let answer = group
-                    .outcome
-                    .as_ref()
-                    .map_err(|error| PortError::Unavailable {
-                        what: "journal",
-                        source: Some(Box::new(Arc::clone(error))),
-                    });
-                let _ = waiter.send(answer.copied());
-            }
-        }
-    });
-    sender
-}
 
 /// What the writer is asked to do.
 pub(crate) enum Task {
@@ -151,7 +113,6 @@ pub(crate) struct Writer {
     pub(super) total_readings: u64,
     pub(super) readers: Vec<ReaderPosition>,
     blob: Vec<u8>,
-    answers: mpsc::Sender<Answered>,
     /// Held for as long as the thread writes.
     _lock: File,
 }
@@ -161,7 +122,6 @@ impl Writer {
     pub(crate) fn open(
         config: &JournalConfig,
         lock: File,
-        answers: mpsc::Sender<Answered>,
     ) -> Result<(Self, Arc<Shared>, u64), HistorianError> {
         let connection = sqlite::open_writer(&config.path, &disk::LAYOUT)?;
         let standing = disk::standing(&connection)?;
@@ -190,7 +150,6 @@ impl Writer {
             total_readings: standing.total_readings,
             readers: standing.readers,
             blob: Vec::new(),
-            answers,
             _lock: lock,
         };
         writer.publish_stats(|_| ());
@@ -286,17 +245,25 @@ impl Writer {
             ..
         } = group;
         let committed = self.commit(record);
-        let outcome = self.noting(committed).map_err(|error| {
-            lock(&self.shared.stats).failed_commits += 1;
-            tracing::warn!(%error, cause = ?error, "a commit to the journal failed");
-            Arc::new(error)
-        });
-        // When the runtime has gone, so have those who waited.
-        let _ = self.answers.blocking_send(Answered {
-            outcome,
-            waiters,
-            _permits: permits,
-        });
+        match self.noting(committed) {
+            Ok(offset) => {
+                for waiter in waiters {
+                    let _ = waiter.send(Ok(offset));
+                }
+            }
+            Err(error) => {
+                lock(&self.shared.stats).failed_commits += 1;
+                tracing::warn!(%error, cause = ?error, "a commit to the journal failed");
+                let error = Arc::new(error);
+                for waiter in waiters {
+                    let _ = waiter.send(Err(PortError::Unavailable {
+                        what: "journal",
+                        source: Some(Box::new(Arc::clone(&error))),
+                    }));
+                }
+            }
+        }
+        drop(permits);
     }
 
     /// Commits one record as one row; nothing has changed when this fails.
