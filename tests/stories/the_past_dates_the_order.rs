@@ -27,21 +27,7 @@ const ITS_LIFE: i64 = 130;
 const ORDERED: i64 = 95;
 const LATER: i64 = 108;
 
-const MODEL: &str = r#"
-id = "grinder"
-name_en = "Grinder"
-name_zh = "磨床"
-signals = [
-  { name = "vibration_mm_s", unit = "mm/s", label_en = "Vibration", label_zh = "振动" },
-  { name = "temperature_c", unit = "°C", label_en = "Temperature", label_zh = "温度" },
-  { name = "current_a", unit = "A", label_en = "Current", label_zh = "电流" },
-]
-
-[prognosis]
-cycle_s = 3600
-horizons_s = [21600, 86400]
-cap_cycles = 60
-"#;
+const MODEL: &str = include_str!("../models/grinder.toml");
 
 /// A number in -1..1 that depends on its place alone.
 fn noise(machine: i64, row: i64, signal: i64) -> f64 {

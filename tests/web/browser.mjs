@@ -4,21 +4,23 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { Device } from './mqtt.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 export const RESULTS = fileURLToPath(new URL('test-results', import.meta.url));
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
-export async function launch() {
+async function launch() {
   mkdirSync(RESULTS, { recursive: true });
   // --no-sandbox because tests also run as root, in containers.
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
 }
 
 /** A page in a context of its own; `complaints` are console errors, page errors and foreign requests. */
-export async function openPage(browser, base, { width = 1440, height = 900, theme = 'light', by = null } = {}) {
+async function openPage(browser, base, { width = 1440, height = 900, theme = 'light', by = null } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, locale: 'en-GB', timezoneId: 'Europe/Amsterdam', hasTouch: width < 700 });
   if (by !== null) await context.addInitScript((name) => localStorage.setItem('bellwether.by', name), by);
   const page = await context.newPage();
@@ -59,13 +61,25 @@ export async function screenshot(page, name) {
 }
 
 /**
- * Runs a story on a fresh page; whatever the console says against it fails it, but for the refusals it
- * is about (`refusals`, HTTP statuses). `found` gives browser and program, which exist only then.
+ * A stage for the stories of a file: the program that `start` gives and a browser, begun before the first
+ * and ended after the last. A story runs on a fresh page; whatever the console says against it fails it,
+ * but for the refusals it is about (`refusals`, HTTP statuses)..
  */
-export function storyteller(test, found) {
-  return (name, { refusals = [], ...options }, tell) =>
+export function stage(start) {
+  let program;
+  let browser;
+  const online = [];
+  before(async () => {
+    program = await start();
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await Promise.all(online.map((device) => device.close()));
+    if (program) assert.equal(await program.stop(), 0, program.output);
+  });
+  const story = (name, { refusals = [], ...options }, tell) =>
     test(name, async () => {
-      const { browser, program } = found();
       const opened = await openPage(browser, program.url, options);
       try {
         await tell(opened.page);
@@ -78,6 +92,13 @@ export function storyteller(test, found) {
         await opened.close();
       }
     });
+  /** Connects a device that stays, so that its asset is not shown as offline. */
+  const connect = async (id) => {
+    const device = await Device.connect(program.mqtt, id);
+    online.push(device);
+    return device;
+  };
+  return { story, connect };
 }
 
 /** What every page passes in every language, theme and width: accessible, no sideways scrolling. */

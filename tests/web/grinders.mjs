@@ -1,6 +1,8 @@
 // A fleet of grinders as numbers: twelve that have failed, and one that is on its way. The same
 // numbers on every machine.
 
+import { readFileSync } from 'node:fs';
+
 const START = Date.parse('2024-03-04T00:00:00Z');
 const HOUR_MS = 3_600_000;
 const ROWS_PER_HOUR = 6;
@@ -10,21 +12,7 @@ export const RUNNING = 'grinder-13';
 /** How long the running machine would last, in hours. */
 const ITS_LIFE = 130;
 
-export const MODEL = `
-id = "grinder"
-name_en = "Grinder"
-name_zh = "磨床"
-signals = [
-  { name = "vibration_mm_s", unit = "mm/s", label_en = "Vibration", label_zh = "振动" },
-  { name = "temperature_c", unit = "°C", label_en = "Temperature", label_zh = "温度" },
-  { name = "current_a", unit = "A", label_en = "Current", label_zh = "电流" },
-]
-
-[prognosis]
-cycle_s = 3600
-horizons_s = [21600, 86400]
-cap_cycles = 60
-`;
+export const MODEL = readFileSync(new URL('../models/grinder.toml', import.meta.url), 'utf8');
 
 /** A number in -1..1 that depends on its place alone. */
 function noise(machine, row, signal) {

@@ -3,10 +3,8 @@
 // wears. The stories build on each other.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { holds, launch, LOOKS, screenshot, settled, storyteller, visit } from './browser.mjs';
+import { holds, LOOKS, screenshot, settled, stage, visit } from './browser.mjs';
 import { MODEL, past, RUNNING, running } from './grinders.mjs';
-import { Device } from './mqtt.mjs';
 import { Program, until } from './program.mjs';
 
 /** Hours of the running machine before and after its model serves. */
@@ -17,20 +15,7 @@ const TRAINING_MS = 480_000;
 const { readings, assets, failures } = past();
 
 let program;
-let browser;
-const online = [];
-
-before(async () => {
-  program = await Program.start({ learningRows: 150, models: { grinder: MODEL }, recording: readings });
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await Promise.all(online.map((device) => device.close()));
-  if (program) assert.equal(await program.stop(), 0, program.output);
-});
-
-const story = storyteller(test, () => ({ browser, program }));
+const { story, connect } = stage(async () => (program = await Program.start({ learningRows: 150, models: { grinder: MODEL }, recording: readings })));
 
 /** Fills in a table, says what its columns are, and tries it. */
 async function tryTable(page, table, text, columns) {
@@ -110,7 +95,7 @@ story('a machine that wears is forecast by its like, with reasons and past lives
   await program.post('/devices', { device: RUNNING, asset: RUNNING, model: 'grinder' });
   await program.replay(RUNNING, running(0, BEFORE));
   await program.replay(RUNNING, running(BEFORE, AFTER));
-  online.push(await Device.connect(program.mqtt, RUNNING));
+  await connect(RUNNING);
   const forecast = await until('its like forecast it', async () => {
     const { prognosis } = await program.get(`/assets/${RUNNING}`);
     return prognosis?.detail?.similar.length > 0 ? prognosis : null;

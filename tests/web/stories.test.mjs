@@ -3,9 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
-import { holds, launch, LOOKS, screenshot, settled, storyteller, visit } from './browser.mjs';
-import { Device } from './mqtt.mjs';
+import { holds, LOOKS, screenshot, settled, stage, visit } from './browser.mjs';
 import { Program, until } from './program.mjs';
 import { pump } from './pump.mjs';
 
@@ -14,21 +12,7 @@ const START = Date.parse('2026-03-02T06:00:00Z');
 const WEAR_FROM = 700;
 
 let program;
-let browser;
-/** Connections that stay open, so that their assets are not shown as offline. */
-const online = [];
-
-before(async () => {
-  program = await Program.start({ learningRows: LEARNING_ROWS });
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await Promise.all(online.map((device) => device.close()));
-  if (program) assert.equal(await program.stop(), 0, program.output);
-});
-
-const story = storyteller(test, () => ({ browser, program }));
+const { story, connect } = stage(async () => (program = await Program.start({ learningRows: LEARNING_ROWS })));
 
 const asset = () => program.get('/assets/pump-1');
 
@@ -41,8 +25,7 @@ story('an empty plant says what to do first', {}, async (page) => {
 
 story('a pump appears by itself, learns, and is described by a person', {}, async (page) => {
   await visit(page, `${program.url}/`);
-  const fan = await Device.connect(program.mqtt, 'fan-2');
-  online.push(fan);
+  const fan = await connect('fan-2');
   for (const { time, ...values } of pump({ from: 0, to: 60, start: START, seed: 2 })) {
     const numbers = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)]));
     await fan.publish('telemetry/fan-2', JSON.stringify({ ts: time, ...numbers }));
@@ -52,7 +35,7 @@ story('a pump appears by itself, learns, and is described by a person', {}, asyn
   await page.locator('[data-asset="fan-2"]').getByText('Learning').waitFor();
   await program.replay('pump-1', pump({ from: 0, to: WEAR_FROM, start: START }));
   await page.locator('[data-asset="pump-1"]').getByText('Offline').waitFor();
-  online.push(await Device.connect(program.mqtt, 'pump-1'));
+  await connect('pump-1');
   await until('pump-1 is healthy', async () => (await asset()).state === 'healthy');
 
   await page.locator('[data-asset="pump-1"]').click();
@@ -70,7 +53,7 @@ story('a pump appears by itself, learns, and is described by a person', {}, asyn
 story('a wearing bearing becomes a case on the first page', {}, async (page) => {
   await visit(page, `${program.url}/`);
   await program.replay('pump-1', pump({ from: WEAR_FROM, to: 1500, start: START, wear: (row) => (row - WEAR_FROM) / 100 }));
-  online.push(await Device.connect(program.mqtt, 'pump-1'));
+  await connect('pump-1');
   // Its cell in the map names the mode too; the link to the case is the one meant.
   await page.locator('main a[href*="/cases/"]', { hasText: /Pump 1.*Bearing wear/ }).waitFor();
   await until('an order is proposed', async () => (await program.get('/work-orders')).items[0]);
@@ -137,7 +120,7 @@ story('a sensor that sticks is told as a sensor, not as a machine, on the page o
   const STUCK_FROM = 700;
   const stuck = (row) => row >= STUCK_FROM;
   await program.replay('pump-9', pump({ from: 0, to: 1_000, start: START, seed: 9, stuck }));
-  online.push(await Device.connect(program.mqtt, 'pump-9'));
+  await connect('pump-9');
   await until('the sensor is in doubt', async () => (await program.get('/assets/pump-9')).sensors.some((sensor) => sensor.signal === 'discharge_pressure_bar'));
   await visit(page, `${program.url}/assets/pump-9`);
   await page.getByRole('link', { name: '1 sensor in doubt' }).waitFor();
@@ -157,7 +140,7 @@ story('a sensor that sticks is told as a sensor, not as a machine, on the page o
 story('what an asset does is accepted as its new normal, after being told what that means', { by: 'Anna de Vries' }, async (page) => {
   const worn = (row) => (row < WEAR_FROM ? 0 : 6);
   await program.replay('pump-7', pump({ from: 0, to: 1_100, start: START, seed: 7, wear: worn }));
-  online.push(await Device.connect(program.mqtt, 'pump-7'));
+  await connect('pump-7');
   await until('pump-7 is judged', async () => (await program.get('/assets/pump-7')).condition.state === 'alarm');
   await visit(page, `${program.url}/assets/pump-7`);
   await page.locator('[data-explanation]', { hasText: /healthy spreads above its normal/ }).waitFor();
@@ -172,8 +155,7 @@ story('what an asset does is accepted as its new normal, after being told what t
 });
 
 story('readings that come in move the numbers, not the page', {}, async (page) => {
-  const mover = await Device.connect(program.mqtt, 'mover-3');
-  online.push(mover);
+  const mover = await connect('mover-3');
   const rows = pump({ from: 0, to: 40, start: START, seed: 3 }).map(({ time, ...values }) => JSON.stringify({ ts: time, ...Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)])) }));
   for (const row of rows.slice(0, 20)) await mover.publish('telemetry/mover-3', row);
   await until('mover-3 is there', async () => (await program.get('/assets/mover-3')).signals.length === 6);
@@ -192,8 +174,7 @@ story('readings that come in move the numbers, not the page', {}, async (page) =
 });
 
 story('a machine with sixty-four signals opens with the charts in sight, and finds the others', {}, async (page) => {
-  const many = await Device.connect(program.mqtt, 'press-64');
-  online.push(many);
+  const many = await connect('press-64');
   for (let row = 0; row < 30; row++) {
     const values = Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`zone_${n}_c`, 50 + n + Math.sin(row / 3 + n)]));
     await many.publish('telemetry/press-64', JSON.stringify({ ts: new Date(START + row * 10_000).toISOString(), ...values }));
@@ -216,8 +197,7 @@ const letter = (page, reason) => page.locator('main [data-letter]', { hasText: r
 story('messages that cannot be read are held, and shown to the last byte', {}, async (page) => {
   await visit(page, `${program.url}/quarantine`);
   await page.locator('main').getByText('Every message so far could be read.').waitFor();
-  const gateway = await Device.connect(program.mqtt, 'gateway-9');
-  online.push(gateway);
+  const gateway = await connect('gateway-9');
   await gateway.publish('telemetry/gateway-9', '{"bearing_temperature_c": 61,,}');
   await gateway.publish('telemetry/gateway-9', '{"bearing_temperature_c": "hot"}');
   // Nothing is reloaded: the count in the status brings them.
@@ -238,8 +218,7 @@ story('messages that cannot be read are held, and shown to the last byte', {}, a
 story('a message is replayed after the limit that held it was mended', {}, async (page) => {
   const declare = (max) => program.post('/devices', { device: 'press-4', signals: [{ name: 'force_a', limits: { max } }] });
   await declare(100);
-  const press = await Device.connect(program.mqtt, 'press-4');
-  online.push(press);
+  const press = await connect('press-4');
   await press.publish('telemetry/press-4', '{"force_a": 400}');
   await visit(page, `${program.url}/quarantine?device=press-4`);
   const held = letter(page, 'Out of range');
