@@ -24,7 +24,7 @@ pub type Watch = (AssetId, DeviceId, Option<SignalName>);
 pub struct Mark {
     /// Event time of the row.
     pub at: Timestamp,
-    /// Condition 0, assessment 1, prognosis 2, sensor report 3.
+    /// Condition 0, assessment 1, prognosis 2, sensor report 3, rule report 4.
     pub rank: u8,
 }
 
@@ -52,6 +52,7 @@ impl Mark {
                 Finding::Assessment(_) => 1,
                 Finding::Prognosis(_) => 2,
                 Finding::Sensor(_) => 3,
+                Finding::Rule(_) => 4,
             },
         }
     }

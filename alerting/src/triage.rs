@@ -80,7 +80,7 @@ impl Desk {
                     self.on_assessment(&watch, assessment, &mut batch);
                 }
                 Finding::Prognosis(outcome) => self.on_prognosis(&watch, outcome, &mut batch),
-                Finding::Sensor(_) => {}
+                Finding::Sensor(_) | Finding::Rule(_) => {}
             }
         }
         self.move_marks(findings, &mut batch);

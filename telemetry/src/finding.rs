@@ -2,6 +2,7 @@
 
 mod evidence;
 mod prognosis;
+mod rule;
 mod sensor;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ pub use prognosis::{
     FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, NoPrognosis, Prognosis,
     PrognosisFamily, PrognosisOutcome, Shown, SimilarLife,
 };
+pub use rule::{AlertSource, RuleChange, RuleReport, RuleState, RuleVerdict, Verdict};
 pub use sensor::{CLOCK_SIGNAL, SensorFault, SensorReport, SensorState, SensorVerdict};
 
 /// One statement of analytics, always in event time.
@@ -30,6 +32,8 @@ pub enum Finding {
     Assessment(Assessment),
     /// Prognostic assessment.
     Prognosis(PrognosisOutcome),
+    /// What rules that people wrote say.
+    Rule(RuleReport),
 }
 
 impl Finding {
@@ -40,6 +44,7 @@ impl Finding {
             Self::Condition(condition) => &condition.asset,
             Self::Assessment(assessment) => &assessment.asset,
             Self::Prognosis(outcome) => outcome.asset(),
+            Self::Rule(report) => &report.asset,
         }
     }
 
@@ -50,6 +55,7 @@ impl Finding {
             Self::Condition(condition) => &condition.device,
             Self::Assessment(assessment) => &assessment.device,
             Self::Prognosis(outcome) => outcome.device(),
+            Self::Rule(report) => &report.device,
         }
     }
 
@@ -60,6 +66,7 @@ impl Finding {
             Self::Condition(condition) => condition.at,
             Self::Assessment(assessment) => assessment.at,
             Self::Prognosis(outcome) => outcome.at(),
+            Self::Rule(report) => report.at,
         }
     }
 }

@@ -161,6 +161,10 @@ id!(
     ComponentId, "component id", is_plain_id, ID_RULE
 );
 id!(
+    /// A rule that people wrote, such as `bearing-too-hot`.
+    RuleId, "rule id", is_plain_id, ID_RULE
+);
+id!(
     /// One measured quantity of a device, such as `bearing_temperature_c`.
     SignalName, "signal name", is_signal_name, SIGNAL_RULE
 );

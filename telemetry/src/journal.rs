@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AssetId, AssetModelId, CaseId, DeviceId, Outcome, ReadingBatch, Timestamp, Waveform,
-    WorkOrderId,
+    AlertSource, AssetId, AssetModelId, CaseId, DeviceId, Outcome, ReadingBatch, RuleChange,
+    Timestamp, Waveform, WorkOrderId,
 };
 
 /// A position in the journal. One group commit has one offset; offsets rise without bound and
@@ -122,6 +122,27 @@ pub enum Event {
         /// SHA-256 of the model's file, in hexadecimal.
         checksum: String,
         /// When it was promoted.
+        at: Timestamp,
+    },
+    /// Rules were written, changed or retired: a replay judges by the same rules from the same
+    /// place.
+    RulesChanged {
+        /// What changed.
+        changes: Vec<RuleChange>,
+        /// Who changed it.
+        by: String,
+        /// When it was changed.
+        at: Timestamp,
+    },
+    /// What an alert needs to rise was moved because of what its orders found, or moved back.
+    AlertsRecalibrated {
+        /// Whose alerts.
+        source: AlertSource,
+        /// On assets of this kind.
+        asset_model: AssetModelId,
+        /// How far the limit lies from where it was set: 1 is there, above is rarer.
+        factor: f64,
+        /// When it was moved.
         at: Timestamp,
     },
 }

@@ -32,15 +32,15 @@ pub use asset_model::{
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{
-    Assessment, CLOCK_SIGNAL, ComponentHealth, Condition, ConditionState, Contribution, Evidence,
-    Explanation, FailureWithin, FanQuantile, Finding, ForecastContribution, ForecastDetail,
-    HealthIndex, NoPrognosis, OperatingState, Prognosis, PrognosisFamily, PrognosisOutcome,
-    SensorFault, SensorReport, SensorState, SensorVerdict, Shown, SimilarLife, Statistics,
-    ViewScore, Zone,
+    AlertSource, Assessment, CLOCK_SIGNAL, ComponentHealth, Condition, ConditionState,
+    Contribution, Evidence, Explanation, FailureWithin, FanQuantile, Finding, ForecastContribution,
+    ForecastDetail, HealthIndex, NoPrognosis, OperatingState, Prognosis, PrognosisFamily,
+    PrognosisOutcome, RuleChange, RuleReport, RuleState, RuleVerdict, SensorFault, SensorReport,
+    SensorState, SensorVerdict, Shown, SimilarLife, Statistics, Verdict, ViewScore, Zone,
 };
 pub use ids::{
     AssetId, AssetModelId, CaseId, ComponentId, CustomerId, DeviceId, EngineerId, FailureMode,
-    InvalidId, SignalName, SiteId, WorkOrderId,
+    InvalidId, RuleId, SignalName, SiteId, WorkOrderId,
 };
 pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset};
 pub use ports::{

@@ -156,7 +156,9 @@ impl Worker {
                 // Analytics leaves late rows out by itself; the event is for people.
                 Event::LateReadings { .. }
                 | Event::LifeBegan { .. }
-                | Event::ModelPromoted { .. } => continue,
+                | Event::ModelPromoted { .. }
+                | Event::RulesChanged { .. }
+                | Event::AlertsRecalibrated { .. } => continue,
                 Event::WorkOrderClosed { asset, .. } | Event::NormalAccepted { asset, .. } => {
                     applied.relearning.insert(asset.clone());
                     continue;

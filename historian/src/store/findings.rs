@@ -46,15 +46,18 @@ pub enum FindingKind {
     Prognosis,
     /// Whether the sensors can be believed.
     Sensor,
+    /// What rules say.
+    Rule,
 }
 
 impl FindingKind {
     /// Every kind, by its number.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Condition,
         Self::Assessment,
         Self::Prognosis,
         Self::Sensor,
+        Self::Rule,
     ];
 
     pub(crate) const COUNT: usize = Self::ALL.len();
@@ -66,6 +69,7 @@ impl FindingKind {
             Finding::Assessment(_) => Self::Assessment,
             Finding::Prognosis(_) => Self::Prognosis,
             Finding::Sensor(_) => Self::Sensor,
+            Finding::Rule(_) => Self::Rule,
         }
     }
 
@@ -76,6 +80,7 @@ impl FindingKind {
             Self::Assessment => "assessment",
             Self::Prognosis => "prognosis",
             Self::Sensor => "sensor",
+            Self::Rule => "rule",
         }
     }
 

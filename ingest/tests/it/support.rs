@@ -101,6 +101,8 @@ impl MemoryJournal {
                 Event::NormalAccepted { .. } => "normal".into(),
                 Event::LifeBegan { .. } => "new".into(),
                 Event::ModelPromoted { .. } => "promoted".into(),
+                Event::RulesChanged { .. } => "rules".into(),
+                Event::AlertsRecalibrated { .. } => "recalibrated".into(),
             })
             .collect()
     }

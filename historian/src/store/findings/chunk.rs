@@ -236,7 +236,15 @@ impl Packed {
 
     fn json_rows(&self) -> Result<Vec<[Option<Value>; FindingKind::COUNT]>, String> {
         let json = inflate(&self.data, MAX_JSON_BYTES)?;
-        serde_json::from_slice(&json).map_err(|error| error.to_string())
+        let rows: Vec<Vec<Option<Value>>> =
+            serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+        // What was written when there were fewer kinds has none of the later ones.
+        let whole = |mut row: Vec<Option<Value>>| {
+            row.resize(FindingKind::COUNT.max(row.len()), None);
+            <[Option<Value>; FindingKind::COUNT]>::try_from(row)
+                .map_err(|row| format!("a row of it holds {} kinds", row.len()))
+        };
+        rows.into_iter().map(whole).collect()
     }
 
     /// The checksum over everything.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::{
     FindingKind, FindingQuery,
     chunk::{Packed, Row},
+    shred::deflate,
     words::Words,
 };
 use crate::{
@@ -95,6 +96,30 @@ proptest! {
         packed.keys = data;
         let _ = packed.rows(&words);
     }
+}
+
+#[test]
+fn json_of_a_release_that_knew_fewer_kinds_is_still_read() {
+    let words = &mut Arc::new(Words::default());
+    let whole = row(60, 21.0);
+    let mut packed = Packed::of(std::slice::from_ref(&whole), words).unwrap();
+    packed.codec = 0;
+    let kinds = |count: usize| {
+        let json = vec![
+            whole
+                .findings
+                .iter()
+                .cycle()
+                .take(count)
+                .collect::<Vec<_>>(),
+        ];
+        deflate(&serde_json::to_vec(&json).unwrap())
+    };
+    packed.data = kinds(4);
+    assert_eq!(packed.rows(words).unwrap(), [whole.clone()]);
+    packed.data = kinds(FindingKind::COUNT + 1);
+    let error = packed.rows(words).unwrap_err();
+    assert!(error.contains("6 kinds"), "{error}");
 }
 
 /// A finding as the list of a machine's signals makes it.
