@@ -89,6 +89,7 @@ impl Case {
     pub fn advisory(&self) -> Advisory {
         Advisory {
             case: self.id.clone(),
+            round: 1,
             asset: self.asset.clone(),
             device: self.device.clone(),
             failure_mode: self.failure_mode.clone(),

@@ -4,12 +4,14 @@
 //!            opened            acknowledged
 //!   (none) ─────────▶ open ────────────────▶ acknowledged
 //!                      │                          │
-//!                      └──── order_completed ─────┤
-//!                            order_cancelled      ▼
-//!                                               closed
+//!                      ▲└─── order_completed ─────┤
+//!                      │     order_cancelled      │
+//!                      │     withdrawn            ▼
+//!                      └─────── reopened ────── closed
 //! ```
 //!
-//! Every other event leaves the status as it is and is only allowed before the end.
+//! Every other event leaves the status as it is and is only allowed before the end; late data
+//! may amend a closed case too.
 
 use std::fmt;
 
@@ -42,11 +44,35 @@ pub enum CaseEventKind {
     OrderCompleted,
     /// Its order was cancelled.
     OrderCancelled,
+    /// It was given to a person.
+    Assigned,
+    /// A person wrote something about it.
+    Commented,
+    /// A person passed it on to another one.
+    HandedOver,
+    /// Nobody saw to it in time, so further people were told.
+    Escalated,
+    /// A person put it aside for a while.
+    Shelved,
+    /// It is no longer put aside.
+    Unshelved,
+    /// The alarm came back after the case had ended without anybody working on the machine.
+    Reopened,
+    /// Something was learned about it that changes neither its status nor its alarm.
+    Amended,
+    /// The alarm ended before anybody agreed to work on it.
+    Withdrawn,
+    /// It stays listed, and asks for no order and no attention meanwhile.
+    Suppressed,
+    /// It asks for them again.
+    Unsuppressed,
+    /// It waits for its order behind more valuable ones.
+    WatchListed,
 }
 
 impl CaseEventKind {
     /// Every kind, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 22] = [
         Self::Opened,
         Self::SeverityRaised,
         Self::Cleared,
@@ -57,6 +83,18 @@ impl CaseEventKind {
         Self::OrderDeferred,
         Self::OrderCompleted,
         Self::OrderCancelled,
+        Self::Assigned,
+        Self::Commented,
+        Self::HandedOver,
+        Self::Escalated,
+        Self::Shelved,
+        Self::Unshelved,
+        Self::Reopened,
+        Self::Amended,
+        Self::Withdrawn,
+        Self::Suppressed,
+        Self::Unsuppressed,
+        Self::WatchListed,
     ];
 
     /// The word in storage and API.
@@ -72,6 +110,18 @@ impl CaseEventKind {
             Self::OrderDeferred => "order_deferred",
             Self::OrderCompleted => "order_completed",
             Self::OrderCancelled => "order_cancelled",
+            Self::Assigned => "assigned",
+            Self::Commented => "commented",
+            Self::HandedOver => "handed_over",
+            Self::Escalated => "escalated",
+            Self::Shelved => "shelved",
+            Self::Unshelved => "unshelved",
+            Self::Reopened => "reopened",
+            Self::Amended => "amended",
+            Self::Withdrawn => "withdrawn",
+            Self::Suppressed => "suppressed",
+            Self::Unsuppressed => "unsuppressed",
+            Self::WatchListed => "watch_listed",
         }
     }
 
@@ -110,7 +160,7 @@ impl fmt::Display for Illegal {
 
 impl std::error::Error for Illegal {}
 
-/// The status after an event.
+/// The status after an event. Every legal pair is listed; what is not listed is refused.
 ///
 /// # Errors
 /// [`Illegal`] when the event cannot happen in this status.
@@ -127,24 +177,24 @@ pub fn next(status: Option<CaseStatus>, event: CaseEventKind) -> Result<CaseStat
             | Event::Returned
             | Event::Refreshed
             | Event::OrderRaised
-            | Event::OrderDeferred,
-        ) => Ok(now),
-        (Some(Open | Acknowledged), Event::OrderCompleted | Event::OrderCancelled) => Ok(Closed),
-        (
-            None,
-            Event::SeverityRaised
-            | Event::Cleared
-            | Event::Returned
-            | Event::Refreshed
-            | Event::Acknowledged
-            | Event::OrderRaised
             | Event::OrderDeferred
-            | Event::OrderCompleted
-            | Event::OrderCancelled,
-        )
-        | (Some(Open), Event::Opened)
-        | (Some(Acknowledged), Event::Opened | Event::Acknowledged)
-        | (Some(Closed), _) => Err(Illegal { status, event }),
+            | Event::Assigned
+            | Event::Commented
+            | Event::HandedOver
+            | Event::Escalated
+            | Event::Shelved
+            | Event::Unshelved
+            | Event::Suppressed
+            | Event::Unsuppressed
+            | Event::WatchListed,
+        ) => Ok(now),
+        (Some(now), Event::Amended) => Ok(now),
+        (
+            Some(Open | Acknowledged),
+            Event::OrderCompleted | Event::OrderCancelled | Event::Withdrawn,
+        ) => Ok(Closed),
+        (Some(Closed), Event::Reopened) => Ok(Open),
+        _ => Err(Illegal { status, event }),
     }
 }
 
@@ -176,7 +226,19 @@ mod tests {
         order_raised     -     open          acknowledged  -
         order_deferred   -     open          acknowledged  -
         order_completed  -     closed        closed        -
-        order_cancelled  -     closed        closed        -";
+        order_cancelled  -     closed        closed        -
+        assigned         -     open          acknowledged  -
+        commented        -     open          acknowledged  -
+        handed_over      -     open          acknowledged  -
+        escalated        -     open          acknowledged  -
+        shelved          -     open          acknowledged  -
+        unshelved        -     open          acknowledged  -
+        reopened         -     -             -             open
+        amended          -     open          acknowledged  closed
+        withdrawn        -     closed        closed        -
+        suppressed       -     open          acknowledged  -
+        unsuppressed     -     open          acknowledged  -
+        watch_listed     -     open          acknowledged  -";
 
     #[test]
     fn every_pair_of_status_and_event_has_its_stated_answer() {

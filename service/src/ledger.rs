@@ -129,6 +129,9 @@ pub struct Asset {
     pub customer: CustomerRef,
     /// Where it stands.
     pub site: SiteRef,
+    /// The asset it is part of or fed by: while that one fails, its own alarms say nothing new.
+    #[serde(default)]
+    pub parent: Option<AssetId>,
     /// Registered by its first reading and not described by a person since.
     pub discovered: bool,
     /// When it was entered.
@@ -152,6 +155,9 @@ pub struct NewAsset {
     /// Where it stands; the default site when none is given.
     #[serde(default)]
     pub site: Option<SiteId>,
+    /// The asset it is part of or fed by.
+    #[serde(default)]
+    pub parent: Option<AssetId>,
     /// The devices that watch it. Unknown ones are registered, known ones move here.
     #[serde(default)]
     pub devices: Vec<DeviceId>,
@@ -170,13 +176,46 @@ pub struct AssetUpdate {
     /// What kind of machine it is.
     #[serde(default)]
     pub model: Option<AssetModelId>,
+    /// The asset it is part of or fed by; `Some(None)` makes it stand alone.
+    #[serde(default, with = "maybe_none")]
+    pub parent: Option<Option<AssetId>>,
     /// All its devices: unknown ones are registered, known ones move here, those left out
     /// stay registered without an asset.
     #[serde(default)]
     pub devices: Option<Vec<DeviceId>>,
 }
 
+/// A field that may be left out, null or a value: three different wishes.
+pub mod maybe_none {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// What was given, which the field is only asked for when something was.
+    ///
+    /// # Errors
+    /// Those of the value.
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Option<T>>, D::Error> {
+        Option::deserialize(from).map(Some)
+    }
+
+    /// The value, or null for both others.
+    ///
+    /// # Errors
+    /// Those of the value.
+    pub fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<Option<T>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().and_then(Option::as_ref).serialize(to)
+    }
+}
+
 impl AssetUpdate {
+    /// How many assets may stand above one another: more than the levels of ISO 14224 clause
+    /// 8.2 from the installation down to the part.
+    pub const MAX_DEPTH: usize = 8;
+
     /// Whether it asks for nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -41,7 +41,7 @@ pub use history::{
 };
 pub use ledger::{
     Asset, AssetQuery, AssetUpdate, Customer, CustomerRef, Device, Engineer, NewAsset, NewCustomer,
-    NewEngineer, NewSite, Registration, Site, SiteRef,
+    NewEngineer, NewSite, Registration, Site, SiteRef, maybe_none,
 };
 pub use lifecycle::{Action, Illegal, WorkOrderStatus};
 pub use names::{InvalidText, Name, Note, TimeZoneName, TopicPrefix};

@@ -28,6 +28,7 @@ fn contributions() -> Vec<Contribution> {
 pub(crate) fn advisory(case: &str, asset: &str, severity: Severity) -> Advisory {
     Advisory {
         case: CaseId::new(case).unwrap(),
+        round: 1,
         asset: AssetId::new(asset).unwrap(),
         device: DeviceId::new(asset).unwrap(),
         failure_mode: FailureMode::new("bearing-wear").unwrap(),

@@ -119,8 +119,12 @@ impl Outcome {
 /// Handing in the same case twice gives the same order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Advisory {
-    /// The case; the idempotency key.
+    /// The case; with the round the idempotency key.
     pub case: CaseId,
+    /// How often the case has come to life: 1 at first, one more each time it was opened again
+    /// after its order had been withdrawn or cancelled. Each round has one order.
+    #[serde(default = "first_round")]
+    pub round: u32,
     /// The asset to work on.
     pub asset: AssetId,
     /// The device whose signals told.
@@ -135,6 +139,10 @@ pub struct Advisory {
     pub evidence: Evidence,
     /// When it may fail, if that can be said.
     pub prognosis: Option<Prognosis>,
+}
+
+const fn first_round() -> u32 {
+    1
 }
 
 /// The end of a work order, as the service system reports it back.

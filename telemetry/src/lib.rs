@@ -16,6 +16,7 @@ mod batch;
 mod finding;
 mod ids;
 mod journal;
+mod places;
 mod ports;
 mod rules;
 mod time;
@@ -43,6 +44,7 @@ pub use ids::{
     InvalidId, RuleId, SignalName, SiteId, WorkOrderId,
 };
 pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset};
+pub use places::{Nowhere, Place, Places};
 pub use ports::{
     Admission, AdvisorySink, BoxFuture, DeviceGate, JournalWriter, OpenGate, OutcomeSink, PortError,
 };

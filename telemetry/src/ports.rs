@@ -119,7 +119,8 @@ impl DeviceGate for OpenGate {
 /// The service system, as alerting sees it.
 pub trait AdvisorySink: Send + Sync {
     /// Turns an advisory into a proposed work order and returns its id. Idempotent by
-    /// `advisory.case`: the second call for a case returns the first call's order, unchanged.
+    /// `advisory.case` and `advisory.round`: the second call for a round of a case returns the
+    /// first call's order, unchanged.
     fn submit<'a>(
         &'a self,
         advisory: &'a Advisory,

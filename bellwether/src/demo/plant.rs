@@ -60,6 +60,7 @@ pub(super) async fn register(service: &Service) -> Result<()> {
                 name: Some(Name::new(machine.name)?),
                 model: AssetModelId::new(machine.kind.model())?,
                 site: Some(SiteId::new(machine.site)?),
+                parent: None,
                 devices: vec![DeviceId::new(machine.id)?],
             };
             service.create_asset(asset).await?;

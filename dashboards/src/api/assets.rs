@@ -295,6 +295,10 @@ pub struct NewAsset {
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     site: Option<SiteId>,
+    /// The asset it is part of or fed by: while that one fails, its own alarms are suppressed.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    parent: Option<AssetId>,
     /// The devices that watch it. Unknown ones are registered, known ones move here.
     #[schema(value_type = Option<Vec<String>>)]
     #[serde(default)]
@@ -320,6 +324,7 @@ pub(crate) async fn create(
             name: new.name,
             model,
             site: new.site,
+            parent: new.parent,
             devices: new.devices,
         })
         .await?;
@@ -343,6 +348,10 @@ pub struct AssetChange {
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     model: Option<AssetModelId>,
+    /// The asset it is part of or fed by; null makes it stand alone.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "service::maybe_none::deserialize")]
+    parent: Option<Option<AssetId>>,
     /// All its devices; those left out stay registered without an asset.
     #[schema(value_type = Option<Vec<String>>)]
     #[serde(default)]
@@ -367,6 +376,7 @@ pub(crate) async fn update(
         name: change.name,
         site: change.site,
         model: change.model,
+        parent: change.parent,
         devices: change.devices,
     };
     api.parts.service.update_asset(&id, change).await?;

@@ -41,6 +41,9 @@ pub struct AssetSummary {
     /// Where it stands.
     #[schema(value_type = schema::SiteRef)]
     pub site: service::SiteRef,
+    /// The asset it is part of or fed by; null when it stands alone.
+    #[schema(value_type = Option<String>)]
+    pub parent: Option<AssetId>,
     /// Registered by its first reading and not described by a person since.
     pub discovered: bool,
     /// When it was entered.
@@ -316,6 +319,7 @@ pub fn summary(facts: &Facts<'_>) -> AssetSummary {
         model_name: model.map(labels::model_name),
         customer: asset.customer.clone(),
         site: asset.site.clone(),
+        parent: asset.parent.clone(),
         discovered: asset.discovered,
         registered_at: asset.registered_at,
         state: asset_state(facts),

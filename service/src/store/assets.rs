@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqliteExecutor};
 use telemetry::{AssetId, AssetModelId, CustomerId, DeviceId, SiteId};
 
 use super::{
-    Service, commit, failed, not_found, people, registry::Assignment, rows, taken_or_failed,
+    Service, commit, failed, not_found, people, places, registry::Assignment, rows, taken_or_failed,
 };
 use crate::{
     Asset, AssetQuery, AssetUpdate, Customer, Device, Name, NewAsset, Registration, ServiceError,
@@ -21,7 +21,7 @@ const MAX_DEVICES_LISTED: u32 = 10_000;
 macro_rules! select_asset {
     ($rest:literal) => {
         concat!(
-            "SELECT a.id, a.name, a.model, a.discovered, a.registered_at,
+            "SELECT a.id, a.name, a.model, a.parent, a.discovered, a.registered_at,
                     s.id AS site_id, s.name AS site_name, s.time_zone AS site_time_zone,
                     c.id AS customer_id, c.name AS customer_name,
                     (SELECT json_group_array(d.id) FROM devices d WHERE d.asset = a.id) AS devices
@@ -78,6 +78,9 @@ impl Service {
         }
         commit(tx, doing).await?;
         self.inner.registry.assign(assigned);
+        self.inner
+            .places
+            .put(&created, self.inner.registry.models());
         Ok(created)
     }
 
@@ -99,14 +102,18 @@ impl Service {
             Some(site) => require_site(&mut tx, site).await?,
             None => self.ensure_default_site(&mut tx).await?,
         };
+        if let Some(parent) = &new.parent {
+            places::check_parent(&mut tx, &new.id, parent).await?;
+        }
         sqlx::query(
-            "INSERT INTO assets (id, name, model, site, discovered, registered_at)
-             VALUES (?, ?, ?, ?, 0, ?)",
+            "INSERT INTO assets (id, name, model, site, parent, discovered, registered_at)
+             VALUES (?, ?, ?, ?, ?, 0, ?)",
         )
         .bind(new.id.as_str())
         .bind(name.as_str())
         .bind(new.model.as_str())
         .bind(site.as_str())
+        .bind(new.parent.as_ref().map(|parent| parent.as_str().to_owned()))
         .bind(self.now().as_micros())
         .execute(&mut *tx)
         .await
@@ -139,14 +146,22 @@ impl Service {
             Some(site) => require_site(&mut tx, site).await?,
             None => before.site.id,
         };
-        sqlx::query("UPDATE assets SET name = ?, model = ?, site = ?, discovered = 0 WHERE id = ?")
-            .bind(update.name.unwrap_or(before.name).as_str())
-            .bind(update.model.unwrap_or(before.model).as_str())
-            .bind(site.as_str())
-            .bind(id.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(doing))?;
+        let parent = update.parent.unwrap_or(before.parent);
+        if let Some(parent) = &parent {
+            places::check_parent(&mut tx, id, parent).await?;
+        }
+        sqlx::query(
+            "UPDATE assets SET name = ?, model = ?, site = ?, parent = ?, discovered = 0
+             WHERE id = ?",
+        )
+        .bind(update.name.unwrap_or(before.name).as_str())
+        .bind(update.model.unwrap_or(before.model).as_str())
+        .bind(site.as_str())
+        .bind(parent.as_ref().map(|parent| parent.as_str().to_owned()))
+        .bind(id.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
         if let Some(devices) = &update.devices {
             self.set_devices(&mut tx, id, devices).await?;
         }
@@ -357,7 +372,9 @@ impl Service {
 
     /// Brings the registry to what was committed: the devices of the asset watch it, those
     /// that were on it before and are not any more watch nothing.
-    fn show(&self, asset: &Asset, before: &[DeviceId]) {
+    pub(super) fn show(&self, asset: &Asset, before: &[DeviceId]) {
+        let models = self.inner.registry.models();
+        self.inner.places.put(std::iter::once(asset), models);
         let taken_off = before
             .iter()
             .filter(|device| !asset.devices.contains(device))
@@ -368,6 +385,15 @@ impl Service {
         });
         self.inner.registry.assign(taken_off.chain(watching));
     }
+}
+
+/// Every asset.
+pub(super) async fn every<'e>(file: impl SqliteExecutor<'e>) -> Result<Vec<Asset>, ServiceError> {
+    let found = sqlx::query(select_asset!("ORDER BY a.id"))
+        .fetch_all(file)
+        .await
+        .map_err(failed("reading the assets"))?;
+    found.iter().map(rows::asset).collect()
 }
 
 /// Every asset as onboarding asks for it.

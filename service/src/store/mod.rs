@@ -15,6 +15,7 @@ mod onboarding;
 mod order_reads;
 mod orders;
 mod people;
+mod places;
 mod registry;
 mod rows;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use telemetry::{
 };
 use tokio::sync::Mutex;
 
-use self::registry::Registry;
+use self::{places::PlaceBook, registry::Registry};
 use crate::{Access, Registration, ServiceError};
 
 pub(crate) use self::registry::{DeviceEntry, MAX_DEVICES};
@@ -68,6 +69,7 @@ struct Inner {
     read: SqlitePool,
     clock: Arc<dyn Clock>,
     registry: Registry,
+    places: PlaceBook,
     /// Held from the start of a transaction that changes devices or assets until the registry
     /// shows it, so that the registry changes in the order of the commits.
     registering: Mutex<()>,
@@ -120,12 +122,15 @@ impl Service {
         let registry = Registry::new(config.registration, config.access, config.models);
         registry.put(devices::entries(&read).await?);
         registry.put_credentials(credentials::all(&read).await?);
+        let places = PlaceBook::default();
+        places.put(&assets::every(&read).await?, registry.models());
         Ok(Self {
             inner: Arc::new(Inner {
                 write,
                 read,
                 clock,
                 registry,
+                places,
                 registering: Mutex::new(()),
             }),
         })

@@ -82,7 +82,9 @@ impl Service {
             }
             report.without_credential = 0;
         }
+        let assets = super::assets::every(&mut *tx).await?;
         commit(tx, DOING).await?;
+        self.inner.places.put(&assets, self.inner.registry.models());
         self.show_plan(&known, plan, held);
         report.applied = true;
         Ok(report)

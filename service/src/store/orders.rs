@@ -47,13 +47,14 @@ impl Service {
         Ok(order)
     }
 
-    /// Turns an advisory into a proposed order, once a case.
+    /// Turns an advisory into a proposed order, once a round of a case.
     pub(super) async fn raise(&self, advisory: &Advisory) -> Result<WorkOrderId, ServiceError> {
         let doing = format!("raising a work order for case {}", advisory.case);
         let mut tx = self.begin(&doing).await?;
         let known: Option<i64> =
-            sqlx::query_scalar("SELECT number FROM work_orders WHERE case_id = ?")
+            sqlx::query_scalar("SELECT number FROM work_orders WHERE case_id = ? AND round = ?")
                 .bind(advisory.case.as_str())
+                .bind(advisory.round)
                 .fetch_optional(&mut *tx)
                 .await
                 .map_err(failed(&doing))?;
@@ -62,12 +63,12 @@ impl Service {
         }
         // Analytics knew the asset, so the ledger did too; a ledger that was set up anew
         // since must not keep the order from being raised.
-        self.ensure_asset(&mut tx, &advisory.asset).await?;
+        let is_new = self.ensure_asset(&mut tx, &advisory.asset).await?;
         let now = self.now();
         let number: i64 = sqlx::query_scalar(
             "INSERT INTO work_orders (asset, case_id, kind, status, severity, failure_mode,
-                 opened_at, signals, due_by, note, created_at, updated_at)
-             VALUES (?1, ?2, ?3, 'proposed', ?4, ?5, ?6, ?7, ?8, '', ?9, ?9) RETURNING number",
+                 opened_at, signals, due_by, note, created_at, updated_at, round)
+             VALUES (?1, ?2, ?3, 'proposed', ?4, ?5, ?6, ?7, ?8, '', ?9, ?9, ?10) RETURNING number",
         )
         .bind(advisory.asset.as_str())
         .bind(advisory.case.as_str())
@@ -78,6 +79,7 @@ impl Service {
         .bind(serde_json::json!(top_signals(advisory)).to_string())
         .bind(due_by(advisory).as_micros())
         .bind(now.as_micros())
+        .bind(advisory.round)
         .fetch_one(&mut *tx)
         .await
         .map_err(failed(&doing))?;
@@ -89,7 +91,11 @@ impl Service {
             note: Note::empty(),
         };
         log(&mut tx, number, &entry).await?;
+        let asset = require_asset(&mut tx, &advisory.asset).await?;
         commit(tx, &doing).await?;
+        if is_new {
+            self.show(&asset, &[]);
+        }
         Ok(order_id(number))
     }
 

@@ -235,6 +235,7 @@ pub(super) fn asset(row: &SqliteRow) -> Result<Asset, ServiceError> {
             name: read.word("site_name")?,
             time_zone: read.word("site_time_zone")?,
         },
+        parent: read.maybe_word("parent")?,
         discovered: read.get("discovered")?,
         registered_at: read.time("registered_at")?,
         devices,

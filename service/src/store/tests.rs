@@ -2,6 +2,7 @@ mod devices;
 mod history;
 mod ledger;
 mod orders;
+mod places;
 
 use std::path::PathBuf;
 
@@ -65,6 +66,7 @@ fn new_asset(id: &str) -> NewAsset {
         name: None,
         model: AssetModelId::unknown(),
         site: None,
+        parent: None,
         devices: Vec::new(),
     }
 }

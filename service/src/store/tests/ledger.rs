@@ -85,6 +85,7 @@ async fn harbour(service: &Service) -> (Site, Asset) {
         site: Some(site.id.clone()),
         model: Some(AssetModelId::new("centrifugal-pump").unwrap()),
         devices: Some(vec![device("b"), device("new")]),
+        ..AssetUpdate::default()
     };
     let changed = service.update_asset(&asset("a"), update).await.unwrap();
     (site, changed)
