@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use telemetry::{
     Advisory, AssetId, CaseId, DeviceId, Evidence, FailureMode, Outcome, Prognosis, Severity,
-    SignalName, Timestamp, WorkOrderId,
+    PersonId, SignalName, Timestamp, WorkOrderId,
 };
 
 use crate::lifecycle::CaseEventKind;
@@ -78,6 +78,8 @@ pub struct Case {
     pub evidence: Evidence,
     /// The latest prognosis, when one can be made.
     pub prognosis: Option<Prognosis>,
+    /// The person who has it in hand.
+    pub assignee: Option<PersonId>,
     /// The work order raised for it.
     pub work_order: Option<WorkOrderId>,
     /// What was found when the order was completed; none while open and after a cancelled order.

@@ -12,12 +12,16 @@
 //! | [`lifecycle`] | `next(status, event)`: every legal step                             |
 //! | [`desk`]      | the open cases and alarm episodes in memory, and the steps on them  |
 //! | [`triage`]    | what a finding changes, without IO or clock                         |
+//! | [`people`]    | who is on call, who is told next, who has a case                    |
+//! | [`notify`]    | what is told to whom, and that it arrives                           |
 //! | [`store`]     | [`CaseDesk`]: the SQLite file, transactions, the outcome port       |
 
 pub mod case;
 pub mod desk;
 mod error;
 pub mod lifecycle;
+pub mod notify;
+pub mod people;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -167,6 +167,7 @@ impl Desk {
             peak_score: score,
             evidence,
             prognosis: None,
+            assignee: None,
             work_order: None,
             outcome: None,
         };

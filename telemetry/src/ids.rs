@@ -137,6 +137,26 @@ id!(
     CaseId, "case id", is_plain_id, ID_RULE
 );
 id!(
+    /// A person who is told about cases and works on them.
+    PersonId, "person id", is_plain_id, ID_RULE
+);
+id!(
+    /// A way by which people are told: a mail server, a chat group, a webhook.
+    ChannelId, "channel id", is_plain_id, ID_RULE
+);
+id!(
+    /// Who takes turns on call.
+    RotaId, "rota id", is_plain_id, ID_RULE
+);
+id!(
+    /// Who is told when, as long as nobody takes a case in hand.
+    ChainId, "chain id", is_plain_id, ID_RULE
+);
+id!(
+    /// One message to one recipient by one channel.
+    MessageId, "message id", is_plain_id, ID_RULE
+);
+id!(
     /// One work order in the service system.
     WorkOrderId, "work order id", is_plain_id, ID_RULE
 );

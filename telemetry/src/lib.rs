@@ -40,8 +40,9 @@ pub use finding::{
     SensorState, SensorVerdict, Shown, SimilarLife, Statistics, Verdict, ViewScore, Zone,
 };
 pub use ids::{
-    AssetId, AssetModelId, CaseId, ComponentId, CustomerId, DeviceId, EngineerId, FailureMode,
-    InvalidId, RuleId, SignalName, SiteId, WorkOrderId,
+    AssetId, AssetModelId, CaseId, ChainId, ChannelId, ComponentId, CustomerId, DeviceId,
+    EngineerId, FailureMode, InvalidId, MessageId, PersonId, RotaId, RuleId, SignalName, SiteId,
+    WorkOrderId,
 };
 pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset};
 pub use places::{Nowhere, Place, Places};

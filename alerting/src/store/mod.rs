@@ -13,7 +13,10 @@ mod rows;
 mod tests;
 mod write;
 
-use std::{path::Path, sync::Arc, time::Duration};
+pub(crate) use rows::logged;
+pub(crate) use write::failed;
+
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -280,7 +283,7 @@ impl CaseDesk {
     }
 
     /// Changes one open case in a transaction of its own. A case that is closed refuses `event`.
-    async fn change(
+    pub(crate) async fn change(
         &self,
         id: &CaseId,
         event: CaseEventKind,
@@ -318,7 +321,34 @@ impl CaseDesk {
         case.ok_or_else(|| AlertingError::NotFound(id.clone()))
     }
 
-    async fn begin(&self, doing: &str) -> Result<Transaction<'static, Sqlite>, AlertingError> {
+    /// Where pages and followers read.
+    pub(crate) fn reader(&self) -> &SqlitePool {
+        &self.inner.read
+    }
+
+    /// One case without its log; none when there is no such case.
+    pub(crate) async fn case(&self, id: &CaseId) -> Result<Option<Case>, AlertingError> {
+        let mut connection = self
+            .inner
+            .read
+            .acquire()
+            .await
+            .map_err(failed("reading a case"))?;
+        read::get_case(&mut connection, id).await
+    }
+
+    /// The cases that want somebody: open, and not put aside.
+    pub(crate) async fn wants_people(&self) -> Result<BTreeSet<CaseId>, AlertingError> {
+        let mut slot = self.inner.desk.lock().await;
+        if slot.is_none() {
+            let mut tx = self.begin("reading the open cases").await?;
+            *slot = Some(reloaded(None, &mut tx).await?);
+        }
+        let open = slot.iter().flat_map(|loaded| loaded.desk.open_cases());
+        Ok(open.map(|held| held.case.id.clone()).collect())
+    }
+
+    pub(crate) async fn begin(&self, doing: &str) -> Result<Transaction<'static, Sqlite>, AlertingError> {
         self.inner
             .write
             .begin_with("BEGIN IMMEDIATE")
@@ -355,7 +385,7 @@ async fn reloaded(
     }
 }
 
-async fn commit(tx: Transaction<'static, Sqlite>, doing: &str) -> Result<(), AlertingError> {
+pub(crate) async fn commit(tx: Transaction<'static, Sqlite>, doing: &str) -> Result<(), AlertingError> {
     tx.commit().await.map_err(|source| AlertingError::Database {
         doing: doing.to_owned(),
         source,
@@ -363,7 +393,7 @@ async fn commit(tx: Transaction<'static, Sqlite>, doing: &str) -> Result<(), Ale
 }
 
 /// The name of a person as it goes into the log.
-fn person(by: &str) -> Result<&str, AlertingError> {
+pub(crate) fn person(by: &str) -> Result<&str, AlertingError> {
     let by = by.trim();
     if by.is_empty() || by.chars().count() > MAX_PERSON_CHARS || by.chars().any(char::is_control) {
         return Err(AlertingError::Invalid {

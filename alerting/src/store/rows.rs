@@ -5,7 +5,8 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 use telemetry::{
-    AssetId, CaseId, DeviceId, FailureMode, Outcome, Severity, SignalName, Timestamp, WorkOrderId,
+    AssetId, CaseId, DeviceId, FailureMode, Outcome, PersonId, Severity, SignalName, Timestamp,
+    WorkOrderId,
 };
 
 use crate::{
@@ -118,6 +119,7 @@ pub(super) fn case(row: &SqliteRow) -> Result<Case, AlertingError> {
         peak_score: read.get("peak_score")?,
         evidence: read.json("evidence")?,
         prognosis: read.maybe_json("prognosis")?,
+        assignee: read.maybe_word::<PersonId>("assignee")?,
         work_order: read.maybe_word::<WorkOrderId>("work_order")?,
         outcome: read.maybe_word::<Outcome>("outcome")?,
     })
@@ -133,6 +135,12 @@ pub(super) fn held(row: &SqliteRow) -> Result<Held, AlertingError> {
         deferred: read.get("deferred")?,
         case,
     })
+}
+
+/// A row of `case_events` with the case it is about.
+pub(crate) fn logged(row: &SqliteRow) -> Result<(CaseId, CaseEvent), AlertingError> {
+    let read = Reader::new(row, "the log of a case".to_owned());
+    Ok((read.word("case_id")?, event(row)?))
 }
 
 /// A row of `case_events`.

@@ -111,7 +111,7 @@ async fn update(connection: &mut SqliteConnection, held: &Held) -> Result<(), Al
     sqlx::query(
         "UPDATE cases SET severity = ?, status = ?, updated_at = ?, cleared_at = ?,
              closed_at = ?, score = ?, peak_score = ?, scored_at = ?, prognosis = ?,
-             forecast_at = ?, work_order = ?, deferred = ?, outcome = ?
+             forecast_at = ?, assignee = ?, work_order = ?, deferred = ?, outcome = ?
          WHERE id = ?",
     )
     .bind(case.severity.as_str())
@@ -124,6 +124,7 @@ async fn update(connection: &mut SqliteConnection, held: &Held) -> Result<(), Al
     .bind(held.scored_at.as_micros())
     .bind(maybe_json(case, case.prognosis.as_ref())?)
     .bind(held.forecast_at.as_micros())
+    .bind(case.assignee.as_ref().map(|one| one.as_str().to_owned()))
     .bind(
         case.work_order
             .as_ref()
@@ -200,7 +201,7 @@ pub(super) async fn note_ended(
     Ok(noted.rows_affected() > 0)
 }
 
-fn failed(doing: &str) -> impl FnOnce(sqlx::Error) -> AlertingError {
+pub(crate) fn failed(doing: &str) -> impl FnOnce(sqlx::Error) -> AlertingError {
     |source| AlertingError::Database {
         doing: doing.to_owned(),
         source,
