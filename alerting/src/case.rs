@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use telemetry::{
-    Advisory, AssetId, CaseId, DeviceId, Evidence, FailureMode, Outcome, Prognosis, Severity,
-    PersonId, SignalName, Timestamp, WorkOrderId,
+    Advisory, AssetId, CaseId, DeviceId, Evidence, FailureMode, Outcome, PersonId, Prognosis,
+    Severity, SignalName, Timestamp, WorkOrderId,
 };
 
 use crate::lifecycle::CaseEventKind;

@@ -197,3 +197,8 @@ pub(crate) fn ended(
         note: "seen to".to_owned(),
     }
 }
+
+/// A desk on a file.
+pub(crate) async fn desk(path: &std::path::Path) -> crate::CaseDesk {
+    crate::CaseDesk::open(path).await.unwrap()
+}

@@ -89,7 +89,11 @@ pub fn allot(now: Timestamp, mut waiting: Vec<Waiting>, gone: &[Gone]) -> Allotm
     });
     for one in order {
         let told = by_group.entry(&one.group).or_default();
-        let most = if used < GENEROUS_UNTIL { GROUP_FIRST } else { 1 };
+        let most = if used < GENEROUS_UNTIL {
+            GROUP_FIRST
+        } else {
+            1
+        };
         if used < LIMIT - FOR_DIGESTS && *told < most {
             *told += 1;
             used += 1;
@@ -100,7 +104,8 @@ pub fn allot(now: Timestamp, mut waiting: Vec<Waiting>, gone: &[Gone]) -> Allotm
     }
     let digests = recent.iter().filter(|one| one.digest);
     let last_digest = digests.map(|one| one.at).max();
-    let (joins, alone): (Vec<&Waiting>, Vec<&Waiting>) = held.into_iter().partition(|one| one.joins);
+    let (joins, alone): (Vec<&Waiting>, Vec<&Waiting>) =
+        held.into_iter().partition(|one| one.joins);
     let gathered = joins.iter().map(|one| one.at).min();
     let is_time = gathered.is_some_and(|first| now >= first + GATHER)
         && last_digest.is_none_or(|last| now >= last + DIGEST_EVERY)
@@ -158,24 +163,44 @@ mod tests {
             for id in &plan.send {
                 let one = queue.iter().find(|one| one.id == *id).unwrap();
                 let group = one.group.clone();
-                self.gone.push(Gone { at: at(now), group, digest: false });
+                self.gone.push(Gone {
+                    at: at(now),
+                    group,
+                    digest: false,
+                });
                 self.told_at.insert(id.clone(), now);
             }
             if !plan.digest.is_empty() {
                 let group = "digest".to_owned();
-                self.gone.push(Gone { at: at(now), group, digest: true });
+                self.gone.push(Gone {
+                    at: at(now),
+                    group,
+                    digest: true,
+                });
             }
             for id in &plan.digest {
                 self.told_at.insert(id.clone(), now);
             }
-            self.queue = queue.into_iter().filter(|one| plan.hold.contains(&one.id)).collect();
+            self.queue = queue
+                .into_iter()
+                .filter(|one| plan.hold.contains(&one.id))
+                .collect();
         }
 
         /// The most messages in any ten minutes.
         fn most(&self) -> usize {
             let window = WINDOW.as_secs() as i64;
-            let times: Vec<i64> = self.gone.iter().map(|one| one.at.as_millis() / 1_000).collect();
-            let within = |from: i64| times.iter().filter(|at| (from..from + window).contains(at)).count();
+            let times: Vec<i64> = self
+                .gone
+                .iter()
+                .map(|one| one.at.as_millis() / 1_000)
+                .collect();
+            let within = |from: i64| {
+                times
+                    .iter()
+                    .filter(|at| (from..from + window).contains(at))
+                    .count()
+            };
             times.iter().map(|from| within(*from)).max().unwrap_or(0)
         }
     }
@@ -185,15 +210,26 @@ mod tests {
         let mut desk = Desk::new();
         for second in 0..1_200 {
             if second < 10 {
-                let flood = (0..500).map(|n| waiting((second * 500 + n) as usize, "site:flood", Severity::Critical, second));
+                let flood = (0..500).map(|n| {
+                    waiting(
+                        (second * 500 + n) as usize,
+                        "site:flood",
+                        Severity::Critical,
+                        second,
+                    )
+                });
                 desk.queue.extend(flood);
             }
             if second == 30 {
-                desk.queue.push(waiting(90_000, "site:other", Severity::Critical, second));
+                desk.queue
+                    .push(waiting(90_000, "site:other", Severity::Critical, second));
             }
             desk.tick(second);
         }
-        assert!(desk.queue.is_empty() && desk.told_at.len() == 5_001, "everything is told");
+        assert!(
+            desk.queue.is_empty() && desk.told_at.len() == 5_001,
+            "everything is told"
+        );
         assert!(desk.most() <= LIMIT, "{}", desk.most());
         assert!(desk.gone.len() <= 8, "few messages: {}", desk.gone.len());
         let unrelated = desk.told_at[&MessageId::new("N-90000").unwrap()];
@@ -208,11 +244,14 @@ mod tests {
                 for site in 0..4 {
                     let number = |n| (second * 4_000 + site * 1_000 + n) as usize;
                     let group = format!("site:{site}");
-                    desk.queue.extend((0..100).map(|n| waiting(number(n), &group, Severity::Critical, second)));
+                    desk.queue.extend(
+                        (0..100).map(|n| waiting(number(n), &group, Severity::Critical, second)),
+                    );
                 }
             }
             if second == 20 {
-                desk.queue.push(waiting(90_000, "site:other", Severity::Critical, second));
+                desk.queue
+                    .push(waiting(90_000, "site:other", Severity::Critical, second));
             }
             desk.tick(second);
         }
@@ -225,10 +264,20 @@ mod tests {
         let mut one = waiting(1, "site:a", Severity::Warning, 0);
         one.joins = false;
         let gone: Vec<Gone> = (0..8)
-            .map(|n| Gone { at: at(n), group: format!("site:{n}"), digest: false })
+            .map(|n| Gone {
+                at: at(n),
+                group: format!("site:{n}"),
+                digest: false,
+            })
             .collect();
         let plan = allot(at(60), vec![one.clone()], &gone);
-        assert_eq!(plan, Allotment { hold: vec![one.id.clone()], ..Allotment::default() });
+        assert_eq!(
+            plan,
+            Allotment {
+                hold: vec![one.id.clone()],
+                ..Allotment::default()
+            }
+        );
         let later = allot(at(607), vec![one.clone()], &gone);
         assert_eq!(later.send, [one.id]);
     }
@@ -237,9 +286,17 @@ mod tests {
     fn claimed_messages_count_until_the_server_is_back() {
         // Ten were claimed while the server was down, so no more are.
         let gone: Vec<Gone> = (0..10)
-            .map(|n| Gone { at: at(1_000), group: format!("site:{n}"), digest: n > 7 })
+            .map(|n| Gone {
+                at: at(1_000),
+                group: format!("site:{n}"),
+                digest: n > 7,
+            })
             .collect();
-        let plan = allot(at(1_000), vec![waiting(1, "site:x", Severity::Critical, 0)], &gone);
+        let plan = allot(
+            at(1_000),
+            vec![waiting(1, "site:x", Severity::Critical, 0)],
+            &gone,
+        );
         assert!(plan.send.is_empty() && plan.digest.is_empty());
     }
 

@@ -274,7 +274,9 @@ mod tests {
             channel: channel.id.clone(),
             address: None,
             language: Language::En,
-            content: Content::Test { by: "planner".to_owned() },
+            content: Content::Test {
+                by: "planner".to_owned(),
+            },
             at: Timestamp::from_secs(1_763_794_800),
         };
         let words = words(&message, None);
@@ -294,9 +296,16 @@ mod tests {
         let expected = sign::webhook_signature("SECdemo", "N-1", 1_763_794_800, &webhook.body);
         assert_eq!(header("webhook-signature"), expected);
 
-        let dingtalk = sent(ChannelKind::Dingtalk, "https://oapi.example.com/robot/send?access_token=x");
+        let dingtalk = sent(
+            ChannelKind::Dingtalk,
+            "https://oapi.example.com/robot/send?access_token=x",
+        );
         let sign = in_query(&sign::dingtalk("SECdemo", 1_763_794_800_000));
-        assert!(dingtalk.url.ends_with(&format!("&timestamp=1763794800000&sign={sign}")));
+        assert!(
+            dingtalk
+                .url
+                .ends_with(&format!("&timestamp=1763794800000&sign={sign}"))
+        );
         let feishu = sent(ChannelKind::Feishu, "https://open.example.com/hook/x");
         let body: Value = serde_json::from_slice(&feishu.body).unwrap();
         assert_eq!(body["sign"], sign::feishu("SECdemo", 1_763_794_800));
@@ -312,14 +321,33 @@ mod tests {
             (Slack, 429, "", "later"),
             (Slack, 503, "", "later"),
             (Wecom, 200, r#"{"errcode":0,"errmsg":"ok"}"#, "taken"),
-            (Wecom, 200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#, "refused"),
+            (
+                Wecom,
+                200,
+                r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#,
+                "refused",
+            ),
             (Wecom, 200, r#"{"errcode":45009}"#, "later"),
-            (Dingtalk, 200, r#"{"errcode":310000,"errmsg":"sign not match"}"#, "refused"),
+            (
+                Dingtalk,
+                200,
+                r#"{"errcode":310000,"errmsg":"sign not match"}"#,
+                "refused",
+            ),
             (Dingtalk, 200, "<html>", "later"),
             (Feishu, 200, r#"{"code":0,"msg":"success"}"#, "taken"),
-            (Feishu, 200, r#"{"code":19021,"msg":"sign match fail"}"#, "refused"),
+            (
+                Feishu,
+                200,
+                r#"{"code":19021,"msg":"sign match fail"}"#,
+                "refused",
+            ),
         ] {
-            let answer = Answer { status, retry_after: None, body: body.as_bytes().to_vec() };
+            let answer = Answer {
+                status,
+                retry_after: None,
+                body: body.as_bytes().to_vec(),
+            };
             let found = match judge(kind, &answer) {
                 Verdict::Taken => "taken",
                 Verdict::Later(_) => "later",

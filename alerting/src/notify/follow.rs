@@ -25,20 +25,14 @@ const MAX_RUNNING: u32 = 20_000;
 
 /// Follows the case log from where it has come to.
 #[derive(Debug)]
-pub struct Follower {
+pub(super) struct Follower {
     desk: CaseDesk,
     office: Arc<Office>,
 }
 
-impl std::fmt::Debug for Office {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Office").finish_non_exhaustive()
-    }
-}
-
 impl Follower {
     /// A follower of this desk's log.
-    pub fn new(desk: CaseDesk, office: Arc<Office>) -> Self {
+    pub(super) fn new(desk: CaseDesk, office: Arc<Office>) -> Self {
         Self { desk, office }
     }
 
@@ -46,7 +40,11 @@ impl Follower {
     ///
     /// # Errors
     /// [`NotifierError`]; what was done before is kept, the rest follows with the next call.
-    pub async fn follow(&self, facts: &dyn Facts, now: Timestamp) -> Result<(), NotifierError> {
+    pub(super) async fn follow(
+        &self,
+        facts: &dyn Facts,
+        now: Timestamp,
+    ) -> Result<(), NotifierError> {
         let mut position = self.position().await?;
         loop {
             let lines = self.lines(position).await?;
@@ -149,7 +147,7 @@ impl Follower {
     ///
     /// # Errors
     /// [`AlertingError`]; the rest follows with the next call.
-    pub async fn escalate(&self, now: Timestamp) -> Result<(), AlertingError> {
+    pub(super) async fn escalate(&self, now: Timestamp) -> Result<(), AlertingError> {
         let found = sqlx::query("SELECT * FROM escalations WHERE closed = 0 LIMIT ?")
             .bind(MAX_RUNNING)
             .fetch_all(self.desk.reader())

@@ -238,7 +238,10 @@ async fn talk(
         std::future::pending::<()>().await;
     };
     let exchange = async {
-        let response = sender.send_request(built(target, request)?).await.map_err(broken)?;
+        let response = sender
+            .send_request(built(target, request)?)
+            .await
+            .map_err(broken)?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -273,7 +276,9 @@ fn built(target: &Target, request: &Request) -> Result<hyper::Request<Full<Bytes
     headers.insert(USER_AGENT, HeaderValue::from_static("bellwether"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
     for (name, text) in &request.headers {
-        let name: HeaderName = name.parse().map_err(|_| wrong(format!("{name:?} is no header")))?;
+        let name: HeaderName = name
+            .parse()
+            .map_err(|_| wrong(format!("{name:?} is no header")))?;
         headers.insert(name, value(text)?);
     }
     Ok(built)
@@ -328,15 +333,22 @@ mod tests {
         assert_eq!(answer.retry_after, Some(Duration::from_secs(7)));
         let seen = served.await.unwrap();
         assert!(seen.starts_with("POST /hook?key=1 HTTP/1.1\r\n"), "{seen}");
-        assert!(seen.contains("x-test: 1\r\n") && seen.contains("content-length: 2"), "{seen}");
+        assert!(
+            seen.contains("x-test: 1\r\n") && seen.contains("content-length: 2"),
+            "{seen}"
+        );
     }
 
     #[tokio::test]
     async fn a_redirect_is_not_followed() {
-        let answer = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
+        let answer =
+            "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
         let (address, _served) = server(answer).await;
         let client = Client::new().unwrap();
-        let answer = client.send(&post(format!("http://{address}/"), true)).await.unwrap();
+        let answer = client
+            .send(&post(format!("http://{address}/"), true))
+            .await
+            .unwrap();
         assert_eq!(answer.status, 302);
     }
 
@@ -352,10 +364,18 @@ mod tests {
             "http://2130706433/",
         ] {
             let refused = client.send(&post(url.to_owned(), false)).await.unwrap_err();
-            let named = matches!(refused, HttpError::Private { .. } | HttpError::Unresolved { .. });
+            let named = matches!(
+                refused,
+                HttpError::Private { .. } | HttpError::Unresolved { .. }
+            );
             assert!(named, "{url}: {refused}");
         }
-        for url in ["ftp://example.com/", "http://", "nonsense", "http://user@example.com/"] {
+        for url in [
+            "ftp://example.com/",
+            "http://",
+            "nonsense",
+            "http://user@example.com/",
+        ] {
             let refused = client.send(&post(url.to_owned(), true)).await.unwrap_err();
             assert!(!refused.is_transient(), "{url}: {refused}");
         }

@@ -208,10 +208,10 @@ impl Content {
     /// What it shares its part of the limit with: the site, or the asset where there is none.
     pub fn group(&self) -> String {
         match self {
-            Self::Case { facts, .. } => facts
-                .site
-                .as_ref()
-                .map_or_else(|| format!("asset:{}", facts.asset), |site| format!("site:{site}")),
+            Self::Case { facts, .. } => facts.site.as_ref().map_or_else(
+                || format!("asset:{}", facts.asset),
+                |site| format!("site:{site}"),
+            ),
             Self::Digest { .. } => "digest".to_owned(),
             Self::Visit { work_order, .. } => format!("order:{work_order}"),
             Self::Test { .. } => "test".to_owned(),

@@ -26,7 +26,7 @@ pub struct News {
 }
 
 /// Who there is and how they are told.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Office {
     /// People, rotas and chains.
     pub directory: Directory,
@@ -156,11 +156,9 @@ impl Planner<'_> {
         else {
             return (None, Vec::new());
         };
-        let told = state.clone().next(
-            Happening::Told(step),
-            self.now,
-            &state.chain,
-        );
+        let told = state
+            .clone()
+            .next(Happening::Told(step), self.now, &state.chain);
         let chain = self.office.directory.chain(&state.chain);
         let to = chain.and_then(|chain| chain.steps.get(usize::from(step)));
         let messages = match to {

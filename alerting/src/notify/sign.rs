@@ -56,7 +56,13 @@ mod tests {
             webhook_signature("s3cret", "N-1", 1_763_794_800, b"{}"),
             "v1,kIjqFPvpEC0V07s8etV24z7jgv9ofb3ImC9DINoqhaw="
         );
-        assert_eq!(dingtalk("SECdemo", 1_763_794_800_000), "34OOU4sRQLrSRQy8LKlE/KZo1wLuvYcN5FBn/AIXWYc=");
-        assert_eq!(feishu("demo", 1_763_794_800), "0KRd7ov7hz/vUiJycR9Ecp0jnOMInhAf0ue2iT8/wUk=");
+        assert_eq!(
+            dingtalk("SECdemo", 1_763_794_800_000),
+            "34OOU4sRQLrSRQy8LKlE/KZo1wLuvYcN5FBn/AIXWYc="
+        );
+        assert_eq!(
+            feishu("demo", 1_763_794_800),
+            "0KRd7ov7hz/vUiJycR9Ecp0jnOMInhAf0ue2iT8/wUk="
+        );
     }
 }

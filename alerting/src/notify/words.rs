@@ -37,7 +37,14 @@ pub fn words(message: &Message, base: Option<&str>) -> Words {
             by,
             note,
             waited_min,
-        } => of_case(message.kind, facts, by.as_deref(), note.as_deref(), *waited_min, language),
+        } => of_case(
+            message.kind,
+            facts,
+            by.as_deref(),
+            note.as_deref(),
+            *waited_min,
+            language,
+        ),
         Content::Digest {
             count,
             critical,
@@ -138,9 +145,15 @@ fn of_case(
         _ => say(language, "new case", "新案例"),
     };
     let mut lines = vec![
-        (say(language, "Asset", "设备"), format!("{} ({})", facts.asset_name, facts.asset)),
+        (
+            say(language, "Asset", "设备"),
+            format!("{} ({})", facts.asset_name, facts.asset),
+        ),
         (say(language, "Site", "站点"), place(facts)),
-        (say(language, "Problem", "问题"), of(&facts.mode, language).to_owned()),
+        (
+            say(language, "Problem", "问题"),
+            of(&facts.mode, language).to_owned(),
+        ),
         (say(language, "Severity", "严重度"), urgency.clone()),
         (
             say(language, "Since", "开始时间"),
@@ -191,7 +204,10 @@ fn of_digest(count: u64, critical: u64, first: &[CaseFacts], language: Language)
     let mut lines: Vec<_> = first.iter().map(line).collect();
     if more > 0 {
         lines.push(match language {
-            Language::En => ("And".to_owned(), format!("{more} more, see the list of cases")),
+            Language::En => (
+                "And".to_owned(),
+                format!("{more} more, see the list of cases"),
+            ),
             Language::Zh => ("另有".to_owned(), format!("{more} 个，见案例列表")),
         });
     }
@@ -256,7 +272,11 @@ fn of_visit(content: &Content, language: Language) -> Words {
 
 fn of_test(by: &str, language: Language) -> Words {
     Words {
-        subject: say(language, "Test message from Bellwether", "Bellwether 测试消息"),
+        subject: say(
+            language,
+            "Test message from Bellwether",
+            "Bellwether 测试消息",
+        ),
         text: say(
             language,
             "This channel works. Nothing is wrong with any machine.",

@@ -278,8 +278,14 @@ mod tests {
             (&[(1, Taken), (20, Closed)], &[(0, 0)]),
             (&[(1, Cleared)], &[(0, 0)]),
             // The alarm was away over night only: counted from the beginning.
-            (&[(1, Cleared), (30, Returned)], &[(0, 0), (30, 1), (30, 2), (30, 3), (48, 4)]),
-            (&[(1, Taken), (2, Closed), (40, Returned)], &[(0, 0), (40, 0), (41, 1), (42, 2), (64, 3)]),
+            (
+                &[(1, Cleared), (30, Returned)],
+                &[(0, 0), (30, 1), (30, 2), (30, 3), (48, 4)],
+            ),
+            (
+                &[(1, Taken), (2, Closed), (40, Returned)],
+                &[(0, 0), (40, 0), (41, 1), (42, 2), (64, 3)],
+            ),
             (&[(0, Closed)], &[]),
         ] {
             assert_eq!(told(events), expected, "{events:?}");
@@ -289,14 +295,15 @@ mod tests {
     #[test]
     fn a_rise_begins_the_chain_of_the_new_severity() {
         let chain = urgent();
-        let slow = Escalation::begun(planned(), hours(0)).next(Happening::Told(0), hours(0), &planned());
+        let slow =
+            Escalation::begun(planned(), hours(0)).next(Happening::Told(0), hours(0), &planned());
         let risen = slow.clone().next(Happening::Rose, hours(10), &chain.id);
         assert_eq!(risen.due(&chain, hours(10)), [0]);
         assert_eq!(risen.upcoming(&chain).unwrap().2, hours(10));
         // Whoever has it keeps it; what is not solved a day after it began still goes up.
         let taken = slow.next(Happening::Taken, hours(1), &planned());
         let taken = taken.next(Happening::Rose, hours(10), &chain.id);
-        assert_eq!(taken.due(&chain, hours(23)), []);
+        assert!(taken.due(&chain, hours(23)).is_empty());
         assert_eq!(taken.due(&chain, hours(24)), [3]);
     }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The longest comment in characters: about two printed pages, as for notes of orders.
-pub const MAX_COMMENT_CHARS: usize = 4_000;
+const MAX_COMMENT_CHARS: usize = 4_000;
 
 impl CaseDesk {
     /// Gives a case to somebody. Whoever had it before has it no longer.
@@ -29,8 +29,8 @@ impl CaseDesk {
         let by = person(by)?;
         self.change(case, CaseEventKind::Assigned, |desk, batch| {
             let from = holder(desk, case);
-            let entry = by_person(CaseEventKind::Assigned, by, at)
-                .with(json!({ "to": to, "from": from }));
+            let entry =
+                by_person(CaseEventKind::Assigned, by, at).with(json!({ "to": to, "from": from }));
             desk.step(case, entry, batch, |held| {
                 held.case.assignee = Some(to.clone());
             })

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use telemetry::{ChannelId, PersonId, RotaId, Severity, SiteId, Timestamp};
 
 pub use chain::{Chain, Escalation, Step, Target, Unless};
-pub use store::CalendarFeed;
 pub use rota::{OnCall, Override, Rota, who_is_on_call};
+pub use store::CalendarFeed;
 
 /// The language in which somebody is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
@@ -143,7 +143,11 @@ impl Directory {
             Target::Channel(_) => Vec::new(),
             Target::Role(role) => {
                 let has = |person: &&Person| person.roles.contains(role) && person.covers(site);
-                self.people.values().filter(has).map(|one| &one.id).collect()
+                self.people
+                    .values()
+                    .filter(has)
+                    .map(|one| &one.id)
+                    .collect()
             }
             Target::Rota(id) => self
                 .rotas
@@ -174,7 +178,10 @@ mod tests {
         Chain {
             id: ChainId::new(id).unwrap(),
             severity,
-            sites: sites.iter().map(|site| SiteId::new(site).unwrap()).collect(),
+            sites: sites
+                .iter()
+                .map(|site| SiteId::new(site).unwrap())
+                .collect(),
             steps: Vec::new(),
         }
     }

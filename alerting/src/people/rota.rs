@@ -136,7 +136,11 @@ pub fn who_is_on_call(rota: &Rota, at: Timestamp) -> Option<OnCall> {
         };
     // Whatever holds over the answer cuts it: any override over a turn, a later entry over an
     // earlier one.
-    for one in rota.overrides.iter().skip(entry.map_or(0, |entry| entry + 1)) {
+    for one in rota
+        .overrides
+        .iter()
+        .skip(entry.map_or(0, |entry| entry + 1))
+    {
         if one.until <= at {
             from = from.max(one.until);
         }
@@ -159,7 +163,9 @@ pub fn at_wall(zone: Tz, wall: NaiveDateTime) -> Timestamp {
         LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => at.to_utc().into(),
         LocalResult::None => {
             // No zone sets its clocks twice within a day, so a day earlier the old offset holds.
-            let before = zone.offset_from_utc_datetime(&(wall - Duration::days(1))).fix();
+            let before = zone
+                .offset_from_utc_datetime(&(wall - Duration::days(1)))
+                .fix();
             (wall - before).and_utc().into()
         }
     }
@@ -177,7 +183,10 @@ mod tests {
             time_zone: zone.parse().unwrap(),
             first_turn: first.parse().unwrap(),
             days,
-            members: members.iter().map(|id| PersonId::new(id).unwrap()).collect(),
+            members: members
+                .iter()
+                .map(|id| PersonId::new(id).unwrap())
+                .collect(),
             sites: Vec::new(),
             overrides: Vec::new(),
         }
@@ -203,19 +212,99 @@ mod tests {
     #[test]
     fn turns_change_hands_at_the_same_time_of_day_all_year() {
         for (zone, first, days, moment, person, from, until) in [
-            ("Asia/Shanghai", "2026-01-05T08:00:00", 7, "2026-01-05T00:00:00Z", "a", "2026-01-05T00:00:00Z", "2026-01-12T00:00:00Z"),
-            ("Asia/Shanghai", "2026-01-05T08:00:00", 7, "2026-01-04T23:59:59Z", "c", "2025-12-29T00:00:00Z", "2026-01-05T00:00:00Z"),
-            ("Asia/Shanghai", "2026-01-05T08:00:00", 7, "2026-01-14T12:00:00Z", "b", "2026-01-12T00:00:00Z", "2026-01-19T00:00:00Z"),
+            (
+                "Asia/Shanghai",
+                "2026-01-05T08:00:00",
+                7,
+                "2026-01-05T00:00:00Z",
+                "a",
+                "2026-01-05T00:00:00Z",
+                "2026-01-12T00:00:00Z",
+            ),
+            (
+                "Asia/Shanghai",
+                "2026-01-05T08:00:00",
+                7,
+                "2026-01-04T23:59:59Z",
+                "c",
+                "2025-12-29T00:00:00Z",
+                "2026-01-05T00:00:00Z",
+            ),
+            (
+                "Asia/Shanghai",
+                "2026-01-05T08:00:00",
+                7,
+                "2026-01-14T12:00:00Z",
+                "b",
+                "2026-01-12T00:00:00Z",
+                "2026-01-19T00:00:00Z",
+            ),
             // The week of spring has 167 hours, the one of autumn 169.
-            ("Europe/Berlin", "2026-03-23T08:00:00", 7, "2026-03-30T05:59:59Z", "a", "2026-03-23T07:00:00Z", "2026-03-30T06:00:00Z"),
-            ("Europe/Berlin", "2026-03-23T08:00:00", 7, "2026-03-30T06:00:00Z", "b", "2026-03-30T06:00:00Z", "2026-04-06T06:00:00Z"),
-            ("Europe/Berlin", "2026-10-19T08:00:00", 7, "2026-10-26T06:59:59Z", "a", "2026-10-19T06:00:00Z", "2026-10-26T07:00:00Z"),
+            (
+                "Europe/Berlin",
+                "2026-03-23T08:00:00",
+                7,
+                "2026-03-30T05:59:59Z",
+                "a",
+                "2026-03-23T07:00:00Z",
+                "2026-03-30T06:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                "2026-03-23T08:00:00",
+                7,
+                "2026-03-30T06:00:00Z",
+                "b",
+                "2026-03-30T06:00:00Z",
+                "2026-04-06T06:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                "2026-10-19T08:00:00",
+                7,
+                "2026-10-26T06:59:59Z",
+                "a",
+                "2026-10-19T06:00:00Z",
+                "2026-10-26T07:00:00Z",
+            ),
             // 02:30 is left out on 29 March: handed over at 03:30 by the new time.
-            ("Europe/Berlin", "2026-03-28T02:30:00", 1, "2026-03-29T01:29:59Z", "a", "2026-03-28T01:30:00Z", "2026-03-29T01:30:00Z"),
+            (
+                "Europe/Berlin",
+                "2026-03-28T02:30:00",
+                1,
+                "2026-03-29T01:29:59Z",
+                "a",
+                "2026-03-28T01:30:00Z",
+                "2026-03-29T01:30:00Z",
+            ),
             // 02:30 comes twice on 25 October: handed over the first time.
-            ("Europe/Berlin", "2026-10-24T02:30:00", 1, "2026-10-25T00:45:00Z", "b", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
-            ("Australia/Lord_Howe", "2026-04-04T12:00:00", 1, "2026-04-04T12:00:00Z", "a", "2026-04-04T01:00:00Z", "2026-04-05T01:30:00Z"),
-            ("America/New_York", "2026-03-02T09:00:00", 7, "2026-03-09T13:00:00Z", "b", "2026-03-09T13:00:00Z", "2026-03-16T13:00:00Z"),
+            (
+                "Europe/Berlin",
+                "2026-10-24T02:30:00",
+                1,
+                "2026-10-25T00:45:00Z",
+                "b",
+                "2026-10-25T00:30:00Z",
+                "2026-10-26T01:30:00Z",
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2026-04-04T12:00:00",
+                1,
+                "2026-04-04T12:00:00Z",
+                "a",
+                "2026-04-04T01:00:00Z",
+                "2026-04-05T01:30:00Z",
+            ),
+            (
+                "America/New_York",
+                "2026-03-02T09:00:00",
+                7,
+                "2026-03-09T13:00:00Z",
+                "b",
+                "2026-03-09T13:00:00Z",
+                "2026-03-16T13:00:00Z",
+            ),
         ] {
             let rota = rota(zone, first, days, &["a", "b", "c"]);
             let found = who_is_on_call(&rota, at(moment)).unwrap();
@@ -249,7 +338,8 @@ mod tests {
             .iter()
             .map(|one| (one.person.as_str(), one.from, one.until, one.stands_in))
             .collect();
-        let expected = expected.map(|(who, from, until, in_for)| (who, at(from), at(until), in_for));
+        let expected =
+            expected.map(|(who, from, until, in_for)| (who, at(from), at(until), in_for));
         assert_eq!(shown, expected);
     }
 
@@ -257,7 +347,7 @@ mod tests {
     fn a_rota_without_members_calls_nobody() {
         let rota = rota("UTC", "2026-01-05T08:00:00", 7, &[]);
         assert_eq!(who_is_on_call(&rota, at("2026-02-01T00:00:00Z")), None);
-        assert_eq!(rota.ahead(at("2026-02-01T00:00:00Z"), 5), []);
+        assert!(rota.ahead(at("2026-02-01T00:00:00Z"), 5).is_empty());
     }
 
     proptest! {

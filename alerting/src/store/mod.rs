@@ -348,7 +348,10 @@ impl CaseDesk {
         Ok(open.map(|held| held.case.id.clone()).collect())
     }
 
-    pub(crate) async fn begin(&self, doing: &str) -> Result<Transaction<'static, Sqlite>, AlertingError> {
+    pub(crate) async fn begin(
+        &self,
+        doing: &str,
+    ) -> Result<Transaction<'static, Sqlite>, AlertingError> {
         self.inner
             .write
             .begin_with("BEGIN IMMEDIATE")
@@ -385,7 +388,10 @@ async fn reloaded(
     }
 }
 
-pub(crate) async fn commit(tx: Transaction<'static, Sqlite>, doing: &str) -> Result<(), AlertingError> {
+pub(crate) async fn commit(
+    tx: Transaction<'static, Sqlite>,
+    doing: &str,
+) -> Result<(), AlertingError> {
     tx.commit().await.map_err(|source| AlertingError::Database {
         doing: doing.to_owned(),
         source,

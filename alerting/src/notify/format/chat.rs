@@ -31,7 +31,8 @@ pub fn slack(words: &Words) -> Value {
             .replace('<', "&lt;")
             .replace('>', "&gt;")
     };
-    let plain_text = |text: &str, most| json!({ "type": "plain_text", "text": cut(text, most), "emoji": false });
+    let plain_text =
+        |text: &str, most| json!({ "type": "plain_text", "text": cut(text, most), "emoji": false });
     let mut blocks =
         vec![json!({ "type": "header", "text": plain_text(&words.subject, SLACK_HEADER) })];
     if !words.text.is_empty() {
@@ -71,7 +72,12 @@ pub fn teams(words: &Words) -> Value {
         body.push(run(&words.text, "Default", "Default", "Default"));
     }
     for (label, value) in &words.lines {
-        body.push(run(&format!("{label}: {value}"), "Default", "Default", "Default"));
+        body.push(run(
+            &format!("{label}: {value}"),
+            "Default",
+            "Default",
+            "Default",
+        ));
     }
     body.push(run(&words.id, "Lighter", "Small", "Default"));
     let actions: Vec<Value> = words
@@ -135,7 +141,10 @@ fn markdown(words: &Words, most: usize) -> String {
         end = format!("\n\n[{}]({url})", harmless(name));
     }
     end.push_str(&format!("\n\n{}", words.id));
-    format!("{}{end}", cut(&parts.join("\n\n"), most.saturating_sub(end.len())))
+    format!(
+        "{}{end}",
+        cut(&parts.join("\n\n"), most.saturating_sub(end.len()))
+    )
 }
 
 /// WeCom (企业微信), by a group robot.
@@ -177,7 +186,8 @@ pub fn feishu(words: &Words) -> Value {
         elements.push(div(&format!("{label}: {value}")));
     }
     if let Some((name, url)) = &words.link {
-        let button = json!({ "tag": "button", "text": plain_text(name), "url": url, "type": "primary" });
+        let button =
+            json!({ "tag": "button", "text": plain_text(name), "url": url, "type": "primary" });
         elements.push(json!({ "tag": "action", "actions": [button] }));
     }
     elements.push(json!({ "tag": "note", "elements": [plain_text(&words.id)] }));
@@ -190,4 +200,3 @@ pub fn feishu(words: &Words) -> Value {
         }
     })
 }
-

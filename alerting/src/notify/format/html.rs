@@ -14,13 +14,25 @@ pub fn html(words: &Words) -> String {
     page.push_str("<table>");
     for (label, value) in &words.lines {
         let (label, value) = (escape(label), escape(value));
-        let _ = write!(page, "<tr><th align=\"left\">{label}</th><td>{value}</td></tr>");
+        let _ = write!(
+            page,
+            "<tr><th align=\"left\">{label}</th><td>{value}</td></tr>"
+        );
     }
     page.push_str("</table>");
     if let Some((name, url)) = &words.link {
-        let _ = write!(page, "<p><a href=\"{}\">{}</a></p>", escape(url), escape(name));
+        let _ = write!(
+            page,
+            "<p><a href=\"{}\">{}</a></p>",
+            escape(url),
+            escape(name)
+        );
     }
-    let _ = write!(page, "<p><small>{}</small></p></body></html>", escape(&words.id));
+    let _ = write!(
+        page,
+        "<p><small>{}</small></p></body></html>",
+        escape(&words.id)
+    );
     page
 }
 

@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// What somebody might call a pump who wants more than a name.
-const HOSTILE: &str = "<script>alert(1)</script>[x](http://evil.example)*b* @all & \"q\" <!channel>";
+const HOSTILE: &str =
+    "<script>alert(1)</script>[x](http://evil.example)*b* @all & \"q\" <!channel>";
 
 fn facts(name: &str) -> CaseFacts {
     CaseFacts {
@@ -70,7 +71,10 @@ fn all(message: &Message) -> Vec<(&'static str, String)> {
     vec![
         ("plain", plain(&words)),
         ("html", html(&words)),
-        ("cloudevent", json(cloudevent(message, &words, "urn:bellwether:plant"))),
+        (
+            "cloudevent",
+            json(cloudevent(message, &words, "urn:bellwether:plant")),
+        ),
         ("slack", json(slack(&words))),
         ("teams", json(teams(&words))),
         ("wecom", json(wecom(&words))),
@@ -127,7 +131,10 @@ fn what_people_typed_adds_no_tag_link_or_mention() {
             match format {
                 // Text is text there: shown as it is, or carried as data for a program to show.
                 "plain" | "cloudevent" => {}
-                "html" => assert!(!text.contains("<script") && !text.contains("<!channel"), "{text}"),
+                "html" => assert!(
+                    !text.contains("<script") && !text.contains("<!channel"),
+                    "{text}"
+                ),
                 "wecom" | "dingtalk" => {
                     for bad in ["<", "](http://evil", "*b*", "@all"] {
                         assert!(!text.contains(bad), "{format} {bad}: {text}");
@@ -154,9 +161,13 @@ fn only_plain_text(format: &str, value: &Value) {
             {
                 assert!(!text.contains('<'), "{text}");
             }
-            fields.values().for_each(|value| only_plain_text(format, value));
+            fields
+                .values()
+                .for_each(|value| only_plain_text(format, value));
         }
-        Value::Array(items) => items.iter().for_each(|value| only_plain_text(format, value)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|value| only_plain_text(format, value)),
         _ => {}
     }
 }
@@ -173,8 +184,15 @@ fn long_messages_fit_the_limits_of_the_services_and_keep_their_link() {
     let long = "轴".repeat(3_000);
     let message = of_case(Language::Zh, &long);
     let words = words(&message, BASE);
-    let wecom = wecom(&words)["markdown"]["content"].as_str().unwrap().to_owned();
-    assert!(wecom.len() <= 4_096 && wecom.contains("/cases/C-NJVW7F1694N4"), "{}", wecom.len());
+    let wecom = wecom(&words)["markdown"]["content"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        wecom.len() <= 4_096 && wecom.contains("/cases/C-NJVW7F1694N4"),
+        "{}",
+        wecom.len()
+    );
     let slack = slack(&words);
     let header = slack["blocks"][0]["text"]["text"].as_str().unwrap();
     assert!(header.chars().count() <= 150);

@@ -1,8 +1,6 @@
 //! The messages on disk, in the file of the cases and through its one writer.
 
 mod read;
-#[cfg(test)]
-mod tests;
 mod write;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -434,4 +432,3 @@ pub fn pause_after(attempts: u32, chance: f64) -> Duration {
         .min(RETRY_MOST)
         .mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
 }
-

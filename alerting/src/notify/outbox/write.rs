@@ -83,10 +83,9 @@ pub(super) async fn gather(
             critical += 1;
         }
         // The most urgent come first in `ids`.
-        if let (Content::Case { facts, .. }, true) = (
-            &one.message.content,
-            first.len() < MAX_DIGEST_LINES,
-        ) {
+        if let (Content::Case { facts, .. }, true) =
+            (&one.message.content, first.len() < MAX_DIGEST_LINES)
+        {
             first.push((**facts).clone());
         }
         sample.get_or_insert(one.message);

@@ -5,6 +5,9 @@
 //! waiting messages get their turn; claimed ones are sent, each by a task of its own with a time
 //! limit, so that a server that does not answer holds up nobody but itself.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rand::RngExt as _;
@@ -156,7 +159,10 @@ impl Notifier {
             .due(now, room, &self.by_channel, IN_FLIGHT_PER_CHANNEL)
             .await?;
         for one in due {
-            *self.by_channel.entry(one.message.channel.clone()).or_default() += 1;
+            *self
+                .by_channel
+                .entry(one.message.channel.clone())
+                .or_default() += 1;
             let (parts, client) = (self.parts.clone(), self.client.clone());
             self.flying.spawn(async move {
                 let (verdict, retry_after) = deliver(&parts, &client, &one.message).await;
