@@ -5,8 +5,11 @@
 //! costs one comparison to know. For any other the embedded store is asked, once it has applied
 //! the record: what it holds is the first value. When it holds none (retention has taken it),
 //! the point is written as it came.
+//!
+//! The store is asked for a whole piece of journal at once: a chunk that left memory has to be
+//! unpacked to answer, and unpacking it for every record made a backlog ten times slower to write.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
 use telemetry::{DeviceId, JournalRecord, Offset, SignalName, Timestamp};
@@ -23,15 +26,16 @@ const LOOK_UP_LIMIT: usize = 100_000;
 /// How often the embedded store is looked at while it applies what it has to.
 const STORE_POLL: Duration = Duration::from_millis(5);
 
-/// The newest time seen of every series: eight bytes each beside the name, as many as the
-/// embedded store knows too.
+/// The newest time seen of every series: eight bytes each beside its names, which are shared, as
+/// many as the embedded store knows too.
 #[derive(Default)]
 pub(crate) struct FirstValue {
     numbers: FxHashMap<DeviceId, FxHashMap<SignalName, u32>>,
     newest: Vec<i64>,
+    keys: Vec<SeriesKey>,
 }
 
-/// Values that differ from those of the record, by their place in it.
+/// Values that differ from those of a record, by their place in it.
 pub(crate) type Replaced = FxHashMap<usize, f64>;
 
 impl FirstValue {
@@ -52,44 +56,53 @@ impl FirstValue {
         }
         let number = self.newest.len() as u32;
         self.newest.push(i64::MIN);
+        self.keys.push(SeriesKey {
+            device: device.clone(),
+            signal: signal.clone(),
+        });
         let of_device = self.numbers.entry(device.clone()).or_default();
         of_device.insert(signal.clone(), number);
         number
     }
 
-    /// The values of a record that must be written differently. Resolves once the store has
-    /// applied the record, when it has to be asked at all.
+    /// The values that must be written differently, record by record. Resolves once the store
+    /// has applied the last of them, when it has to be asked at all.
     pub(crate) async fn replaced(
         &mut self,
         store: &Store,
-        offset: Offset,
-        record: &JournalRecord,
-    ) -> Result<Replaced, HistorianError> {
-        let mut replaced = Replaced::default();
-        let doubtful = self.doubtful(record);
+        records: &[(Offset, Arc<JournalRecord>)],
+    ) -> Result<Vec<Replaced>, HistorianError> {
+        let mut replaced = vec![Replaced::default(); records.len()];
+        let mut doubtful = FxHashMap::default();
+        for (index, (_, record)) in records.iter().enumerate() {
+            self.find_doubtful(index, record, &mut doubtful);
+        }
         if doubtful.is_empty() {
             return Ok(replaced);
         }
-        while store.applied() < offset {
+        let last = records
+            .last()
+            .map_or(Offset::default(), |(offset, _)| *offset);
+        while store.applied() < last {
             tokio::time::sleep(STORE_POLL).await;
         }
-        let names = record.readings.signals();
-        let devices = record.readings.devices();
-        for ((device, signal), points) in doubtful {
-            let key = SeriesKey {
-                device: devices[device as usize].clone(),
-                signal: names[signal as usize].clone(),
-            };
-            look_up(store, &key, points, &mut replaced).await?;
+        for (number, points) in doubtful {
+            let key = &self.keys[number as usize];
+            look_up(store, key, points, &mut replaced).await?;
         }
         Ok(replaced)
     }
 
-    /// Points that are not later than all others of their series, by device and signal.
-    fn doubtful(&mut self, record: &JournalRecord) -> FxHashMap<(u32, u32), Vec<Point>> {
-        let readings = &record.readings;
+    /// Adds the points of a record that are not later than all others of their series, by the
+    /// number of the series.
+    fn find_doubtful(
+        &mut self,
+        record: usize,
+        content: &JournalRecord,
+        doubtful: &mut FxHashMap<u32, Vec<Point>>,
+    ) {
+        let readings = &content.readings;
         let mut numbers: FxHashMap<(u32, u32), u32> = FxHashMap::default();
-        let mut doubtful: FxHashMap<_, Vec<Point>> = FxHashMap::default();
         let mut place = 0;
         for row in readings.rows() {
             let at = row.measured_at.as_micros();
@@ -102,20 +115,25 @@ impl FirstValue {
                 if at > *newest {
                     *newest = at;
                 } else {
-                    let point = Point { at, place, value };
-                    doubtful.entry(key).or_default().push(point);
+                    let point = Point {
+                        at,
+                        record,
+                        place,
+                        value,
+                    };
+                    doubtful.entry(number).or_default().push(point);
                 }
                 place += 1;
             }
         }
-        doubtful
     }
 }
 
-/// A value with its place in the record.
+/// A value with the record it came in and its place there.
 #[derive(Debug, Clone, Copy)]
 struct Point {
     at: i64,
+    record: usize,
     place: usize,
     value: f64,
 }
@@ -125,7 +143,7 @@ async fn look_up(
     store: &Store,
     key: &SeriesKey,
     mut points: Vec<Point>,
-    replaced: &mut Replaced,
+    replaced: &mut [Replaced],
 ) -> Result<(), HistorianError> {
     points.sort_by_key(|point| point.at);
     let apart =
@@ -147,7 +165,7 @@ async fn look_up(
                 if let Ok(found) = stored.binary_search_by_key(&at, |sample| sample.at)
                     && stored[found].value.to_bits() != point.value.to_bits()
                 {
-                    replaced.insert(point.place, stored[found].value);
+                    replaced[point.record].insert(point.place, stored[found].value);
                 }
             }
             left = &left[done..];

@@ -197,12 +197,12 @@ impl InfluxWriter {
             return Ok(());
         };
         self.lines.clear();
-        for (offset, record) in &entries {
-            let replaced = tokio::select! {
-                replaced = first.replaced(&context.store, *offset, record) => replaced?,
-                () = context.shutdown.cancelled() => return Err(Turn::Stopped),
-            };
-            self.write(record, &replaced, context).await?;
+        let replaced = tokio::select! {
+            replaced = first.replaced(&context.store, &entries) => replaced?,
+            () = context.shutdown.cancelled() => return Err(Turn::Stopped),
+        };
+        for ((_, record), replaced) in entries.iter().zip(&replaced) {
+            self.write(record, replaced, context).await?;
         }
         self.deliver(context).await?;
         self.position = last;
