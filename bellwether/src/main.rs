@@ -4,7 +4,6 @@
 //! crates of the other rooms; see `ARCHITECTURE.md`.
 
 mod app;
-mod background;
 mod backup;
 mod bench;
 mod broker_url;

@@ -26,7 +26,7 @@ use alerting::{AlertingError, Case, CaseDesk, CaseEventKind};
 use analytics::{AnalyticsError, Fleet};
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
-use historian::{HistorianError, Journal, ModelRegistry, Snapshot, Store};
+use historian::{Background, GiveWay, HistorianError, Journal, ModelRegistry, Snapshot, Store};
 use service::{Service, ServiceError};
 use telemetry::{
     AdvisorySink, AssetId, AssetModel, AssetModelId, Clock, DeviceId, Finding, JournalRecord,
@@ -35,7 +35,7 @@ use telemetry::{
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{background::Background, prognosis::serve::Promoted};
+use crate::prognosis::serve::Promoted;
 use apply::{Applied, ClosedOrders, Worker};
 
 /// The name of this reader in the journal.
@@ -113,7 +113,8 @@ impl Pipeline {
         let now = Instant::now();
         let mut pipeline = Self {
             worker: Some(Worker::new(fleet, closed, promoted, parts.registry.clone())),
-            background: Background::start("analytics")?,
+            background: Background::start("analytics", GiveWay::Much)
+                .context("cannot start the thread of the analytics")?,
             position,
             saved: position,
             saved_at: now,

@@ -11,6 +11,7 @@
 //! the journal, which is trimmed only behind its readers. Both are SQLite files in WAL mode
 //! with `synchronous=FULL`.
 
+mod background;
 pub mod backup;
 mod error;
 pub mod influx;
@@ -20,6 +21,7 @@ mod sqlite;
 pub mod store;
 mod time_series;
 
+pub use background::{Background, GiveWay};
 pub use error::HistorianError;
 pub use influx::{
     InfluxConfig, InfluxMonitor, InfluxState, InfluxStatus, InfluxStore, InfluxWriter,

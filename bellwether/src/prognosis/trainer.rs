@@ -22,13 +22,13 @@ use analytics::prognosis::{
     trained::{Material, Trained, TrainedModel},
 };
 use anyhow::{Context, Result, bail};
-use historian::{ModelCard, ModelRegistry, NewJob, NewModel, Provenance, TrainingJob};
+use historian::{
+    Background, GiveWay, ModelCard, ModelRegistry, NewJob, NewModel, Provenance, TrainingJob,
+};
 use serde_json::json;
 use service::{AssetLives, LivesQuery};
 use telemetry::{AssetModel, AssetModelId, Clock, PrognosisSpec, Timestamp};
 use tokio_util::sync::CancellationToken;
-
-use crate::background::Background;
 
 use super::{
     gather::{GatheredLife, Sources, gather},
@@ -188,7 +188,8 @@ impl Trainer {
     ) -> Result<Trained> {
         let stopped = Arc::new(AtomicBool::new(false));
         let (registry, id, flag) = (self.registry.clone(), job.id, Arc::clone(&stopped));
-        let background = Background::start("training")?;
+        let background = Background::start("training", GiveWay::Much)
+            .context("cannot start the thread of the training")?;
         let work = background.run(move || {
             let mut told = 0.0;
             let mut progress = |part: f64| {

@@ -14,9 +14,10 @@ use super::{
     retain::MAX_VACUUMED_PAGES,
 };
 use crate::{
+    background::{Background, GiveWay},
     error::HistorianError,
     journal::{Journal, lock},
-    sqlite::{self, blocking},
+    sqlite,
 };
 
 /// Bytes of journal applied in one go: some 300,000 readings, some tens of milliseconds.
@@ -67,25 +68,34 @@ impl Follower {
     }
 }
 
-/// Runs a step of the follower on a blocking thread and takes the follower back.
-async fn step<T: Send + 'static>(
-    slot: &mut Option<Follower>,
-    job: impl FnOnce(&mut Follower) -> Result<T, HistorianError> + Send + 'static,
-) -> Result<T, HistorianError> {
-    let mut follower = slot.take().ok_or(HistorianError::Worker(None))?;
-    let (follower, answer) = blocking(move || {
-        let answer = job(&mut follower);
-        Ok((follower, answer))
-    })
-    .await?;
-    *slot = Some(follower);
-    answer
+/// The follower on its thread.
+struct Hand {
+    /// Away while it does a step.
+    follower: Option<Follower>,
+    thread: Background,
+}
+
+impl Hand {
+    /// Runs a step of the follower on its thread and takes the follower back.
+    async fn step<T: Send + 'static>(
+        &mut self,
+        job: impl FnOnce(&mut Follower) -> Result<T, HistorianError> + Send + 'static,
+    ) -> Result<T, HistorianError> {
+        let mut follower = self.follower.take().ok_or(HistorianError::Worker(None))?;
+        let task = self.thread.run(move || {
+            let answer = job(&mut follower);
+            (follower, answer)
+        });
+        let (follower, answer) = task.await?;
+        self.follower = Some(follower);
+        answer
+    }
 }
 
 struct Task {
     store: Store,
     journal: Journal,
-    follower: Option<Follower>,
+    hand: Hand,
     next_flush: Instant,
     next_retain: Instant,
     /// The clock of retention, and when it was looked at.
@@ -109,7 +119,13 @@ impl Store {
     ) -> Result<(), HistorianError> {
         let _ = self.0.clock.set(clock);
         let inner = Arc::clone(&self.0);
-        let follower = blocking(move || Follower::new(inner)).await?;
+        let thread = Background::start("store", GiveWay::Some);
+        let thread = thread.map_err(|source| HistorianError::Io {
+            action: "start the thread that follows the journal for",
+            path: self.0.config.path.clone(),
+            source,
+        })?;
+        let follower = thread.run(move || Follower::new(inner)).await??;
         let mut task = Task {
             next_flush: Instant::now() + self.0.config.flush_interval,
             next_retain: Instant::now(),
@@ -117,7 +133,10 @@ impl Store {
             saved: None,
             store: self,
             journal,
-            follower: Some(follower),
+            hand: Hand {
+                follower: Some(follower),
+                thread,
+            },
         };
         while !shutdown.is_cancelled() {
             if let Err(error) = task.turn(&shutdown).await {
@@ -140,12 +159,15 @@ impl Task {
         self.flush_when_due().await?;
         self.retain_when_due().await?;
         let applied = self.apply_next().await?;
-        let compacts = self.follower.as_ref().is_some_and(Follower::may_compact);
+        let compacts = self
+            .hand
+            .follower
+            .as_ref()
+            .is_some_and(Follower::may_compact);
         if compacts {
-            step(&mut self.follower, |follower| {
-                follower.compact(COMPACT_POINTS)
-            })
-            .await?;
+            self.hand
+                .step(|follower| follower.compact(COMPACT_POINTS))
+                .await?;
         }
         if !applied && !compacts {
             let next = self.next_flush.min(self.next_retain);
@@ -165,7 +187,9 @@ impl Task {
         if entries.is_empty() {
             return Ok(false);
         }
-        step(&mut self.follower, move |follower| follower.apply(&entries)).await?;
+        self.hand
+            .step(move |follower| follower.apply(&entries))
+            .await?;
         Ok(true)
     }
 
@@ -185,11 +209,12 @@ impl Task {
     /// Chunks first, then the position: what the journal may trim is always in chunks.
     async fn flush(&mut self) -> Result<(), HistorianError> {
         let applied = self.store.applied();
-        step(&mut self.follower, |follower| {
-            follower.flush()?;
-            follower.inner.pack_findings()
-        })
-        .await?;
+        self.hand
+            .step(|follower| {
+                follower.flush()?;
+                follower.inner.pack_findings()
+            })
+            .await?;
         if self.saved != Some(applied) {
             self.journal
                 .save_position(READER, applied, Vec::new())
@@ -205,7 +230,7 @@ impl Task {
         }
         if !self.store.0.config.retention.keeps_all() {
             let now = self.retention_now().await?;
-            step(&mut self.follower, move |follower| follower.retain(now)).await?;
+            self.hand.step(move |follower| follower.retain(now)).await?;
         }
         self.next_retain = Instant::now() + RETAIN_EVERY;
         Ok(())
@@ -219,9 +244,7 @@ impl Task {
             *looked_at = now;
             return Ok(clock.look(wall, passed));
         }
-        let at = step(&mut self.follower, |follower| {
-            cautious::load(&follower.reader)
-        });
+        let at = self.hand.step(|follower| cautious::load(&follower.reader));
         let max_rate = self.store.0.config.max_clock_rate;
         let mut clock = CautiousClock::new(at.await?, wall, max_rate);
         let at = clock.look(wall, Duration::ZERO);
@@ -240,10 +263,11 @@ impl Task {
             }
         }
         self.flush().await?;
-        step(&mut self.follower, |follower| {
-            let connection = lock(&follower.inner.connection);
-            sqlite::leave_tidy(&connection, MAX_VACUUMED_PAGES)
-        })
-        .await
+        self.hand
+            .step(|follower| {
+                let connection = lock(&follower.inner.connection);
+                sqlite::leave_tidy(&connection, MAX_VACUUMED_PAGES)
+            })
+            .await
     }
 }

@@ -1,58 +1,72 @@
-//! Threads on which the analytics and the training compute.
+//! Threads for work that nobody waits for: following the journal, analytics, training.
 //!
 //! Each is one of its own and not one of the pool's, because it gives way: on a machine that is
-//! busy, whoever waits for an acknowledgement goes first, and the analytics catches up from the
+//! busy, whoever waits for an acknowledgement goes first, and the rest catches up from the
 //! journal afterwards. A thread of the pool could not take that back when it is done.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use anyhow::{Context, Result};
 use tokio::sync::oneshot;
 
-/// How far it gives way, in steps of `nice`: about a tenth of the share of a thread that does
-/// not, and all of a processor that nobody else wants.
-#[cfg(target_os = "linux")]
-const GIVE_WAY: i32 = 10;
+use crate::HistorianError;
+
+/// How far a thread gives way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GiveWay {
+    /// About a third of the share of a thread that does not: what people want to see soon.
+    Some,
+    /// About a tenth of it, and all of a processor that nobody else wants.
+    Much,
+}
+
+impl GiveWay {
+    /// In steps of `nice`.
+    #[cfg(target_os = "linux")]
+    const fn steps(self) -> i32 {
+        match self {
+            Self::Some => 5,
+            Self::Much => 10,
+        }
+    }
+}
 
 /// Jobs that may wait. Whoever asks waits for each before it has another.
 const MAX_WAITING: usize = 1;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The thread; it ends with the value.
+/// A thread that gives way; it ends with the value.
 #[derive(Debug)]
-pub(crate) struct Background {
+pub struct Background {
     jobs: SyncSender<Job>,
-    name: &'static str,
 }
 
 impl Background {
-    /// Starts it.
+    /// Starts it under a name of at most 15 bytes.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(name: &'static str) -> Result<Self> {
+    pub fn start(name: &'static str, give_way: GiveWay) -> std::io::Result<Self> {
         let (jobs, waiting) = sync_channel::<Job>(MAX_WAITING);
         std::thread::Builder::new()
             .name(name.into())
             .spawn(move || {
-                give_way();
+                make_way(give_way);
                 for job in waiting {
                     job();
                 }
-            })
-            .with_context(|| format!("cannot start the thread of the {name}"))?;
-        Ok(Self { jobs, name })
+            })?;
+        Ok(Self { jobs })
     }
 
     /// Does a job there and gives what comes of it.
     ///
     /// # Errors
-    /// When this job or an earlier one panicked.
-    pub(crate) async fn run<T: Send + 'static>(
+    /// [`HistorianError::Worker`] when this job or an earlier one panicked.
+    pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
+    ) -> Result<T, HistorianError> {
         let (answer, wait) = oneshot::channel();
         let job = Box::new(move || {
             // Whoever asked may be gone.
@@ -60,17 +74,16 @@ impl Background {
         });
         self.jobs
             .try_send(job)
-            .ok()
-            .with_context(|| format!("the {} has ended", self.name))?;
-        wait.await
-            .with_context(|| format!("the {} panicked", self.name))
+            .map_err(|_| HistorianError::Worker(None))?;
+        wait.await.map_err(|_| HistorianError::Worker(None))
     }
 }
 
 /// On Linux a priority is a thread's; elsewhere it would be the whole process's.
-fn give_way() {
+#[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
+fn make_way(give_way: GiveWay) {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(GIVE_WAY) {
+    if let Err(error) = rustix::process::nice(give_way.steps()) {
         tracing::debug!(%error, "a thread keeps its priority");
     }
 }
@@ -81,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn jobs_run_one_after_the_other_and_a_panic_is_told() {
-        let background = Background::start("analytics").unwrap();
+        let background = Background::start("test", GiveWay::Much).unwrap();
         for number in 0..100 {
             assert_eq!(
                 background.run(move || number * 2).await.unwrap(),
@@ -98,8 +111,11 @@ mod tests {
     async fn only_this_thread_gives_way() {
         let nice = || rustix::process::getpriority_process(None).unwrap();
         let before = nice();
-        let background = Background::start("analytics").unwrap();
+        let background = Background::start("test", GiveWay::Much).unwrap();
         let there = background.run(nice).await.unwrap();
-        assert_eq!((there, nice()), ((before + GIVE_WAY).min(19), before));
+        assert_eq!(
+            (there, nice()),
+            ((before + GiveWay::Much.steps()).min(19), before)
+        );
     }
 }
