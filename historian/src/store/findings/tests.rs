@@ -116,7 +116,7 @@ fn json_of_a_release_that_knew_fewer_kinds_is_still_read() {
         deflate(&serde_json::to_vec(&json).unwrap())
     };
     packed.data = kinds(4);
-    assert_eq!(packed.rows(words).unwrap(), [whole.clone()]);
+    assert_eq!(packed.rows(words).unwrap(), std::slice::from_ref(&whole));
     packed.data = kinds(FindingKind::COUNT + 1);
     let error = packed.rows(words).unwrap_err();
     assert!(error.contains("6 kinds"), "{error}");
