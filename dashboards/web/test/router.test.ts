@@ -13,6 +13,13 @@ const ROUTES: [string, Route][] = [
   ['/devices/pump-1-sensor', { page: 'device', id: 'pump-1-sensor' }],
   ['/onboarding', { page: 'onboarding' }],
   ['/quarantine', { page: 'quarantine' }],
+  ['/rules', { page: 'rules' }],
+  ['/rules/bearing-hot', { page: 'rule', id: 'bearing-hot' }],
+  ['/rules-text', { page: 'rules-text' }],
+  ['/backtests/7', { page: 'backtest', id: '7' }],
+  ['/scoreboard', { page: 'scoreboard' }],
+  ['/savings', { page: 'savings' }],
+  ['/on-call', { page: 'on-call' }],
   ['/status', { page: 'status' }],
 ];
 
@@ -21,7 +28,7 @@ describe('addresses', () => {
     expect(match(address)).toEqual(route);
     expect(path(route)).toBe(address);
   });
-  it.each(['/assets', '/assets/a/b', '/nowhere', '/assets/%zz', '/quarantine/1'])('%s leads nowhere', (address) =>
+  it.each(['/assets', '/assets/a/b', '/nowhere', '/assets/%zz', '/quarantine/1', '/toString', '/constructor/1'])('%s leads nowhere', (address) =>
     expect(match(address)).toEqual({ page: 'missing', path: address }),
   );
   it('forgive a slash at the end', () => expect(match('/cases/')).toEqual({ page: 'cases' }));

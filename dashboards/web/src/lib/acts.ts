@@ -2,6 +2,7 @@
 
 import { m } from '../paraglide/messages.js';
 import { actor } from './actor.svelte';
+import { alerts } from './alert-api';
 import { api, whatWentWrong, type OrderStep } from './api';
 import { live } from './live.svelte';
 import type { OrderAction } from './rank';
@@ -10,12 +11,10 @@ import type { TrainingJob } from './prognosis-types';
 import type { AssetSummary, Case, WorkOrder } from './types';
 import { orderWord } from './words';
 
-/** Runs an action and tells what became of it; null when nothing did. */
-async function act<T>(run: (by: string) => Promise<T>, done: (result: T) => string): Promise<T | null> {
-  const by = await actor.name();
-  if (by === null) return null;
+/** Runs something that changes nothing and needs no name; null, and told why, when it failed. */
+export async function attempt<T>(run: () => Promise<T>, done: (result: T) => string): Promise<T | null> {
   try {
-    const result = await run(by);
+    const result = await run();
     tell.say(done(result));
     return result;
   } catch (error) {
@@ -24,12 +23,56 @@ async function act<T>(run: (by: string) => Promise<T>, done: (result: T) => stri
   }
 }
 
-export async function acknowledge(item: Case): Promise<void> {
-  const changed = await act(
-    (by) => api.acknowledge(item.id, by),
-    () => m.acknowledged_told({ asset: item.asset_name }),
-  );
+/** Runs an action under a name and tells what became of it; null when nothing did. */
+export async function act<T>(run: (by: string) => Promise<T>, done: (result: T) => string): Promise<T | null> {
+  const by = await actor.name();
+  return by === null ? null : attempt(() => run(by), done);
+}
+
+/** Changes a case and keeps the list current; whether it was changed. */
+async function actOn(item: Case, run: (by: string) => Promise<Case>, done: () => string): Promise<boolean> {
+  const changed = await act(run, done);
   if (changed !== null) live.cases.set(item.id, { ...item, ...changed });
+  return changed !== null;
+}
+
+export const acknowledge = (item: Case): Promise<boolean> =>
+  actOn(item, (by) => alerts.acknowledge(item.id, by), () => m.acknowledged_told({ asset: item.asset_name }));
+
+export const shelve = (item: Case, until: string, note: string): Promise<boolean> =>
+  actOn(item, (by) => alerts.shelve(item.id, { by, until, ...noted(note) }), () => m.shelved_told({ asset: item.asset_name }));
+
+export const unshelve = (item: Case): Promise<boolean> =>
+  actOn(item, (by) => alerts.unshelve(item.id, by), () => m.unshelved_told({ asset: item.asset_name }));
+
+export const assign = (item: Case, to: string, name: string): Promise<boolean> =>
+  actOn(item, (by) => alerts.assign(item.id, { by, to }), () => m.assigned_told({ name }));
+
+export const handOver = (item: Case, to: string, name: string, note: string): Promise<boolean> =>
+  actOn(item, (by) => alerts.handOver(item.id, { by, to, ...noted(note) }), () => m.handed_over_told({ name }));
+
+export const comment = (item: Case, text: string): Promise<boolean> =>
+  actOn(item, (by) => alerts.comment(item.id, { by, text }), () => m.commented_told());
+
+/** Acknowledges many cases under one name; those that were refused are told once. */
+export async function acknowledgeAll(items: Case[]): Promise<void> {
+  await act(
+    async (by) => {
+      let failure: unknown = null;
+      let done = 0;
+      for (const item of items) {
+        try {
+          live.cases.set(item.id, { ...item, ...(await alerts.acknowledge(item.id, by)) });
+          done += 1;
+        } catch (error) {
+          failure = error;
+        }
+      }
+      if (failure !== null) throw failure;
+      return done;
+    },
+    (done) => m.acknowledged_many({ count: done }),
+  );
 }
 
 export async function stepOrder(order: WorkOrder, action: OrderAction, step: Omit<OrderStep, 'by'>): Promise<boolean> {

@@ -1,101 +1,17 @@
-// The HTTP API: one typed function a resource, problems (RFC 9457) as errors with words.
+// The HTTP API of assets, devices, orders and models: one typed function a resource.
 
 import type {
   Drift, ForecastScore, HistoryKind, HistoryRecord, HistoryReport, PastPrognosis, PrognosisModel, PrognosisModelDetail, Promotion, TrainingJob,
 } from './prognosis-types';
+import { address, all, answered, ask, get, id, iso, PAGE_SIZE, post, send, table } from './http';
 import { littleEndian } from './waveform';
 import type {
-  Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Case, CaseDetail, Course, Credential, DeadLetter, DeadLetterSummary,
+  Assessment, AssetDetail, AssetModel, AssetSummary, Buckets, Course, Credential, DeadLetter, DeadLetterSummary,
   DeclaredSignal, Device, Engineer, Feature, LateReadings, MadeCredential, NewDevice, OnboardReport, OrderKind, Outcome, Page, ReplayAnswer,
   Site, Spectrum, SystemStatus, WaveformInfo, WorkOrder, WorkOrderDetail,
 } from './types';
 
-const BASE = '/api/v1';
-/** The server gives up after 30 s; a little longer than that, then the reader is told. */
-const TIMEOUT_MS = 35_000;
-
-/** What went wrong with a request: `status` 0 means that no answer came at all. */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    title: string,
-    readonly detail: string | null,
-    /** The whole problem document, for those who read more of it. */
-    readonly body: unknown = null,
-  ) {
-    super(title);
-  }
-}
-
-/** What to tell a person about a failure. */
-export function whatWentWrong(error: unknown, unreachable: string): string {
-  return error instanceof ApiError && error.status !== 0 ? (error.detail ?? error.message) : unreachable;
-}
-
-type Query = Record<string, string | number | boolean | null | undefined>;
-
-function address(path: string, query: Query = {}): string {
-  const search = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
-  }
-  const text = search.toString();
-  return `${BASE}${path}${text === '' ? '' : `?${text}`}`;
-}
-
-async function ask(method: string, url: string, accept: string, body?: { text: string; type: string }): Promise<Response> {
-  try {
-    return await fetch(url, {
-      method,
-      headers: body === undefined ? { accept } : { accept, 'content-type': body.type },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined ? {} : { body: body.text }),
-    });
-  } catch (error) {
-    throw new ApiError(0, error instanceof Error ? error.message : String(error), null);
-  }
-}
-
-async function answered<T>(response: Response): Promise<T> {
-  const text = await response.text();
-  let parsed: unknown = null;
-  try {
-    parsed = text === '' ? null : JSON.parse(text);
-  } catch {
-    throw new ApiError(response.status, response.statusText, text.slice(0, 200));
-  }
-  if (!response.ok) {
-    const problem = (parsed ?? {}) as { title?: string; detail?: string };
-    throw new ApiError(response.status, problem.title ?? response.statusText, problem.detail ?? null, parsed);
-  }
-  return parsed as T;
-}
-
-async function send<T>(method: string, url: string, body?: unknown): Promise<T> {
-  const json = body === undefined ? undefined : { text: JSON.stringify(body), type: 'application/json' };
-  return answered<T>(await ask(method, url, 'application/json', json));
-}
-
-const get = <T>(path: string, query?: Query): Promise<T> => send<T>('GET', address(path, query));
-const post = <T>(path: string, body: unknown): Promise<T> => send<T>('POST', address(path), body);
-
-/** Most items a list may hold in the page; a plant beyond this needs a filter. */
-const LIST_MAX = 20_000;
-const PAGE_SIZE = 1_000;
-
-/** Every page of a list. */
-async function all<T>(path: string, query: Query = {}): Promise<T[]> {
-  const items: T[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: Page<T> = await get<Page<T>>(path, { ...query, limit: PAGE_SIZE, cursor });
-    items.push(...page.items);
-    cursor = page.next;
-  } while (cursor !== null && items.length < LIST_MAX);
-  return items;
-}
-
-const id = encodeURIComponent;
+export { ApiError, whatWentWrong } from './http';
 
 export interface AssetChange {
   name?: string;
@@ -116,6 +32,9 @@ export interface OrderStep {
   engineer?: string;
   scheduled_for?: string;
   outcome?: Outcome;
+  /** What it really was, and the part of it. */
+  failure_mode?: string;
+  part?: string;
 }
 
 export const api = {
@@ -139,9 +58,6 @@ export const api = {
       from: query.from === undefined ? null : iso(query.from),
       to: query.to === undefined ? null : iso(query.to),
     }),
-  cases: (query: { status?: string; asset?: string } = {}) => all<Case>('/cases', query),
-  case: (item: string) => get<CaseDetail>(`/cases/${id(item)}`),
-  acknowledge: (item: string, by: string) => post<Case>(`/cases/${id(item)}/acknowledge`, { by }),
   orders: (query: { asset?: string; case?: string } = {}) => all<WorkOrder>('/work-orders', query),
   order: (order: string) => get<WorkOrderDetail>(`/work-orders/${id(order)}`),
   createOrder: (order: { asset: string; kind: OrderKind; note: string; by: string; due_by?: string }) =>
@@ -193,28 +109,9 @@ export const api = {
   status: () => get<SystemStatus>('/status'),
 };
 
-/** Hands in a table as CSV; what is said of a file with errors is an answer too. */
-async function table<T>(url: string, csv: string): Promise<T> {
-  const response = await ask('POST', url, 'application/json', { text: csv, type: 'text/csv' });
-  try {
-    return await answered<T>(response);
-  } catch (error) {
-    if (error instanceof ApiError && isReport(error.body)) return error.body as T;
-    throw error;
-  }
-}
-
-function isReport(body: unknown): boolean {
-  return typeof body === 'object' && body !== null && Array.isArray((body as { errors?: unknown }).errors);
-}
-
 /** Where a file of the API is, for links that download it. */
 export const fileOf = {
   history: () => address('/history', { format: 'csv', limit: PAGE_SIZE }),
   payload: (letter: number) => address(`/dead-letters/${letter}/payload`),
   samples: (waveform: number, format?: 'csv') => address(`/waveforms/${waveform}/samples`, { format }),
 };
-
-function iso(at: number): string {
-  return new Date(at).toISOString();
-}

@@ -35,6 +35,14 @@ export function formatPercent(share: number, locale: string): string {
   return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }).format(share);
 }
 
+/** An amount of money, whole above a hundred: nobody plans by cents. */
+export function formatMoney(amount: number, currency: string | null, locale: string): string {
+  const digits = Math.abs(amount) < 100 && amount !== 0 ? 2 : 0;
+  const plain = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const style = currency !== null && /^[A-Z]{3}$/.test(currency) ? ({ style: 'currency', currency, currencyDisplay: 'code' } as const) : {};
+  return new Intl.NumberFormat(locale, { ...plain, ...style }).format(amount).replace('-', '−').replaceAll('\u00a0', SPACE);
+}
+
 /** A health index is a whole number: the tenths are noise. Never 100 unless it is. */
 export function formatHealth(index: number, locale: string): string {
   return formatCount(index >= 99.5 ? 100 : Math.floor(index), locale);

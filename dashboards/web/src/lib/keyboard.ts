@@ -1,5 +1,5 @@
 // The planner's keys: j and k move along the rows of a page, enter opens, a acknowledges,
-// / searches, ? tells all this. Typing into a field is never taken for a command.
+// x chooses, / searches, ? tells all this. Typing into a field is never taken for a command.
 
 import { place } from './location.svelte';
 
@@ -30,6 +30,15 @@ function acknowledge(): boolean {
   return button !== null && button !== undefined;
 }
 
+/** Chooses the row one is on, for an action on many. */
+function choose(): boolean {
+  const box = rows()
+    .find((row) => row.contains(document.activeElement))
+    ?.querySelector<HTMLElement>('[data-choose]');
+  box?.click();
+  return box !== null && box !== undefined;
+}
+
 function search(): void {
   const field = document.querySelector<HTMLInputElement>('[data-search]');
   if (field !== null && field.offsetParent !== null) return field.select();
@@ -55,6 +64,9 @@ export function handleKey(event: KeyboardEvent): 'help' | null {
       break;
     case 'a':
       if (!acknowledge()) return null;
+      break;
+    case 'x':
+      if (!choose()) return null;
       break;
     case '/':
       search();

@@ -2,6 +2,7 @@
 // fleet kept current from it. Lists that show other things listen here and read anew.
 
 import { SvelteMap } from 'svelte/reactivity';
+import { alerts } from './alert-api';
 import { api, ApiError } from './api';
 import type { AssetSummary, Case, SystemStatus, WorkOrder } from './types';
 
@@ -55,7 +56,7 @@ class Live {
 
   async refresh(): Promise<void> {
     try {
-      const [assets, cases, orders] = await Promise.all([api.assets(), api.cases({ status: 'all' }), api.orders()]);
+      const [assets, cases, orders] = await Promise.all([api.assets(), alerts.cases({ status: 'all' }), api.orders()]);
       replace(this.assets, assets);
       replace(this.cases, cases);
       replace(this.orders, orders);

@@ -4,12 +4,13 @@ import { api } from './api';
 import type { SignalNamer } from './sentences';
 import type { Label, SignalView } from './types';
 import { live } from './live.svelte';
-import { signalName } from './words';
+import { failureMode, signalName } from './words';
 
 type Known = Map<string, { label: Label; unit: string | null }>;
 
 class Names {
   private models = $state.raw<Map<string, Known>>(new Map());
+  private modes = $state.raw<Map<string, Label>>(new Map());
   private asked = false;
 
   /** Reads the asset models once; until then names are made from the signals' own. */
@@ -18,8 +19,16 @@ class Names {
     this.asked = true;
     api
       .models()
-      .then((models) => (this.models = new Map(models.map((model) => [model.id, new Map(model.signals.map((signal) => [signal.signal, signal]))]))))
+      .then((models) => {
+        this.models = new Map(models.map((model) => [model.id, new Map(model.signals.map((signal) => [signal.signal, signal]))]));
+        this.modes = new Map(models.flatMap((model) => model.failure_modes.map((mode) => [mode.failure_mode, mode.name])));
+      })
       .catch(() => (this.asked = false));
+  }
+
+  /** The name of a failure mode, as the models give it. */
+  mode(mode: string | null): string {
+    return failureMode(mode === null ? null : this.modes.get(mode), mode);
   }
 
   of(model: string, signal: string): string {

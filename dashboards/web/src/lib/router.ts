@@ -1,49 +1,52 @@
 // Where the reader is: the path picks the page, the query holds its filters. Pure, so that
 // the whole state of a view can be tested as text.
 
-export type Route =
-  | { page: 'fleet' }
-  | { page: 'asset'; id: string }
-  | { page: 'cases' }
-  | { page: 'case'; id: string }
-  | { page: 'orders' }
-  | { page: 'order'; id: string }
-  | { page: 'devices' }
-  | { page: 'device'; id: string }
-  | { page: 'onboarding' }
-  | { page: 'quarantine' }
-  | { page: 'prognosis-models' }
-  | { page: 'prognosis-model'; id: string }
-  | { page: 'history' }
-  | { page: 'status' }
-  | { page: 'missing'; path: string };
-
-const LISTS: Record<string, Route> = {
-  '': { page: 'fleet' },
-  cases: { page: 'cases' },
-  'work-orders': { page: 'orders' },
-  devices: { page: 'devices' },
-  onboarding: { page: 'onboarding' },
-  quarantine: { page: 'quarantine' },
-  'prognosis-models': { page: 'prognosis-models' },
-  history: { page: 'history' },
-  status: { page: 'status' },
-};
-
-const DETAILS: Record<string, 'asset' | 'case' | 'order' | 'device' | 'prognosis-model'> = {
+/** Pages of one thing, by the first part of their path. */
+const DETAILS = {
   assets: 'asset',
   cases: 'case',
   'work-orders': 'order',
   devices: 'device',
   'prognosis-models': 'prognosis-model',
-};
+  rules: 'rule',
+  backtests: 'backtest',
+} as const;
+
+/** Pages that stand alone, by their path. */
+const LISTS = {
+  '': 'fleet',
+  cases: 'cases',
+  silences: 'silences',
+  'work-orders': 'orders',
+  devices: 'devices',
+  onboarding: 'onboarding',
+  quarantine: 'quarantine',
+  'prognosis-models': 'prognosis-models',
+  history: 'history',
+  rules: 'rules',
+  'rules-text': 'rules-text',
+  backtests: 'backtests',
+  scoreboard: 'scoreboard',
+  savings: 'savings',
+  'on-call': 'on-call',
+  status: 'status',
+  more: 'more',
+} as const;
+
+export type Detail = (typeof DETAILS)[keyof typeof DETAILS];
+export type List = (typeof LISTS)[keyof typeof LISTS];
+
+export type Route = { page: List } | { page: Detail; id: string } | { page: 'missing'; path: string };
 
 /** The page a path names. */
 export function match(path: string): Route {
   const parts = path.split('/').filter((part) => part !== '');
   const [head = '', id] = parts;
-  if (parts.length <= 1) return LISTS[head] ?? { page: 'missing', path };
-  const page = DETAILS[head];
+  if (parts.length <= 1) {
+    const page = own(LISTS, head);
+    return page === undefined ? { page: 'missing', path } : { page };
+  }
+  const page = own(DETAILS, head);
   if (parts.length > 2 || page === undefined || id === undefined) return { page: 'missing', path };
   try {
     return { page, id: decodeURIComponent(id) };
@@ -52,40 +55,19 @@ export function match(path: string): Route {
   }
 }
 
+function own<T extends object>(table: T, key: string): T[keyof T] | undefined {
+  return Object.hasOwn(table, key) ? table[key as keyof T] : undefined;
+}
+
+function headOf(table: object, page: string): string {
+  return Object.entries(table).find(([, named]) => named === page)?.[0] ?? '';
+}
+
 /** The path of a page; the inverse of `match`. */
 export function path(route: Route): string {
-  switch (route.page) {
-    case 'fleet':
-      return '/';
-    case 'asset':
-      return `/assets/${encodeURIComponent(route.id)}`;
-    case 'cases':
-      return '/cases';
-    case 'case':
-      return `/cases/${encodeURIComponent(route.id)}`;
-    case 'orders':
-      return '/work-orders';
-    case 'order':
-      return `/work-orders/${encodeURIComponent(route.id)}`;
-    case 'devices':
-      return '/devices';
-    case 'device':
-      return `/devices/${encodeURIComponent(route.id)}`;
-    case 'onboarding':
-      return '/onboarding';
-    case 'quarantine':
-      return '/quarantine';
-    case 'prognosis-models':
-      return '/prognosis-models';
-    case 'prognosis-model':
-      return `/prognosis-models/${encodeURIComponent(route.id)}`;
-    case 'history':
-      return '/history';
-    case 'status':
-      return '/status';
-    case 'missing':
-      return route.path;
-  }
+  if ('path' in route) return route.path;
+  if ('id' in route) return `/${headOf(DETAILS, route.page)}/${encodeURIComponent(route.id)}`;
+  return `/${headOf(LISTS, route.page)}`;
 }
 
 /** A query with some values changed; null and the empty text remove a key. */

@@ -5,12 +5,13 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-export type TimeStyle = 'datetime' | 'day' | 'time';
+export type TimeStyle = 'datetime' | 'day' | 'time' | 'clock';
 
 const STYLES: Record<TimeStyle, Intl.DateTimeFormatOptions> = {
   datetime: { year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' },
   day: { weekday: 'short', year: 'numeric', month: 'short', day: 'numeric' },
   time: { hour: '2-digit', minute: '2-digit', second: '2-digit' },
+  clock: { hour: '2-digit', minute: '2-digit' },
 };
 
 const formats = new Map<string, Intl.DateTimeFormat>();

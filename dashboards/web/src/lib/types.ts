@@ -1,5 +1,7 @@
 // The shapes of the HTTP API, as it serves them (see /api/openapi.json).
 
+import type { CaseHandling } from './alert-types';
+import type { Planning } from './plan-types';
 import type { ForecastDetail, PrognosisFamily } from './prognosis-types';
 
 /** A text in both languages of the product. */
@@ -277,7 +279,7 @@ export interface Assessment {
   components: ComponentHealth[];
 }
 
-export interface Case {
+export interface Case extends CaseHandling {
   id: string;
   asset: string;
   asset_name: string;
@@ -313,7 +315,7 @@ export interface CaseDetail extends Case {
   events: CaseEvent[];
 }
 
-export interface WorkOrder {
+export interface WorkOrder extends Planning {
   id: string;
   asset: string;
   asset_name: string;
@@ -330,6 +332,10 @@ export interface WorkOrder {
   engineer_name: string | null;
   scheduled_for: Iso | null;
   outcome: Outcome | null;
+  /** What it really was, and the part that was changed. */
+  found_mode: string | null;
+  found_mode_name: Label | null;
+  part: string | null;
   note: string | null;
   created_at: Iso;
   updated_at: Iso;
@@ -339,202 +345,12 @@ export interface WorkOrderDetail extends WorkOrder {
   log: { at: Iso; by: string; from: OrderStatus | null; to: OrderStatus; note: string | null }[];
 }
 
-export interface Device {
-  id: string;
-  asset: string | null;
-  asset_name: string | null;
-  site: Site | null;
-  online: boolean | null;
-  last_measured_at: Iso | null;
-  last_received_at: Iso | null;
-  reading_count: number;
-  late_readings: number;
-  tokens: number;
-  certificates: number;
-  registered_at: Iso;
-}
-
-export interface Quota {
-  messages_per_s: number;
-  bytes_per_s: number;
-}
-
-/** Who may publish in a device's name; everything but the secret. */
-export interface Credential {
-  id: number;
-  device: string;
-  kind: 'token' | 'certificate' | 'certificate_name';
-  fingerprint: string | null;
-  topic_prefix: string | null;
-  quota: Quota;
-  created_at: Iso;
-  last_used_at: Iso | null;
-  revoked_at: Iso | null;
-}
-
-/** A credential that was just made; the only time its token is seen. */
-export interface MadeCredential {
-  device: string;
-  credential: number;
-  token: string | null;
-}
-
-export interface DeclaredSignal {
-  name: string;
-  signal: string;
-  unit: string | null;
-  sent_unit: string | null;
-  limits: { min?: number; max?: number; max_rate_per_s?: number; stuck_after_s?: number };
-  declared_by: 'model' | 'device';
-}
-
-export interface LateReadings {
-  device: string;
-  readings: number;
-  from: Iso;
-  to: Iso;
-  newest: Iso;
-  at: Iso;
-}
-
-/** A device as it shall be; what is left out stays as it is. */
-export interface NewDevice {
-  device: string;
-  asset?: string;
-  asset_name?: string;
-  model?: string;
-  site?: string;
-}
-
-export interface OnboardError {
-  line: number;
-  column_number: number;
-  column: string;
-  value: string;
-  problem: string;
-}
-
-export interface OnboardReport {
-  dry_run: boolean;
-  applied: boolean;
-  rows: number;
-  unchanged: number;
-  created: { customers: string[]; sites: string[]; assets: string[]; devices: string[] };
-  changed: { assets: string[]; devices: string[] };
-  without_credential: number;
-  tokens: { device: string; credential: number; token: string }[];
-  errors: OnboardError[];
-  more_errors: number;
-}
-
-/** A vibration snapshot without its samples. */
-export interface WaveformInfo {
-  id: number;
-  device: string;
-  signal: string;
-  axis: string | null;
-  unit: string | null;
-  measured_at: Iso;
-  received_at: Iso;
-  sample_rate_hz: number;
-  samples: number;
-  duration_s: number;
-  rms: number;
-  peak: number;
-}
-
-/** Points of a spectrum in two columns. */
-export interface SpectrumPoints {
-  at: number[];
-  amplitude: number[];
-}
-
-/** A line that was found near a defect frequency. */
-export interface SpectrumLine {
-  at: number;
-  amplitude: number;
-  floor: number;
-}
-
-/** The lines of one bearing, by part. */
-export interface BearingSpectrum {
-  name: string;
-  defects: { defect: string; at: number; order: number; prominence: number | null; harmonics: SpectrumLine[]; sidebands: SpectrumLine[] }[];
-}
-
-/** The spectrum of a snapshot and what is read off it. */
-export interface Spectrum {
-  waveform: number;
-  kind: string;
-  unit: string | null;
-  axis_unit: string;
-  window: string;
-  resolution: number;
-  averages: number;
-  points: SpectrumPoints;
-  peaks: { at: number; amplitude: number; order: number | null }[];
-  bands: { name: string; low_hz: number; high_hz: number; rms: number; unit: string | null }[];
-  shape: { rms: number; peak: number; crest: number | null; kurtosis: number | null; skewness: number | null; unit: string | null };
-  severity: {
-    zone: string;
-    velocity_mm_s: number;
-    displacement_um: number;
-    velocity_limits_mm_s: [number, number, number];
-    source: string;
-  } | null;
-  no_severity: string | null;
-  speed: { rpm: number; source: string; steady: boolean } | null;
-  bearings: BearingSpectrum[];
-  envelope: { low_hz: number; high_hz: number; source: string; spectral_kurtosis: number | null } | null;
-}
-
 /** A kind of machine, as the server knows it. */
 export interface AssetModel {
   id: string;
   name: Label;
   signals: { signal: string; unit: string | null; label: Label }[];
-}
-
-export interface DeadLetter {
-  id: number;
-  reason: string;
-  detail: string;
-  device: string | null;
-  topic: string;
-  received_at: Iso;
-  replayed_at: Iso | null;
-  content_type: string | null;
-  properties: { name: string; value: string }[];
-  payload: string;
-  payload_base64?: string;
-  payload_len: number;
-  whole: boolean;
-}
-
-export interface DeadLetterSummary {
-  total: number;
-  by_reason: Record<string, number>;
-  open: number;
-  open_by_reason: Record<string, number>;
-  kept: number;
-  kept_bytes: number;
-  dropped: number;
-}
-
-export interface StillRefused {
-  id: number;
-  reason: string;
-  detail: string;
-}
-
-/** What became of letters that were taken again. */
-export interface ReplayAnswer {
-  replayed: number;
-  readings: number;
-  waveforms: number;
-  still_refused: StillRefused[];
-  missing: number[];
-  next: string | null;
+  failure_modes: { failure_mode: string; name: Label }[];
 }
 
 export interface SystemStatus {
@@ -573,3 +389,6 @@ export interface SystemStatus {
 export function isForecast(prognosis: PrognosisView | null): prognosis is Forecast {
   return prognosis !== null && 'p50' in prognosis;
 }
+
+export type * from './device-types';
+export type * from './wave-types';

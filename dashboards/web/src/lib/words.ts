@@ -186,6 +186,18 @@ const EVENT: Record<string, () => string> = {
   order_deferred: m.event_order_deferred,
   order_completed: m.event_order_completed,
   order_cancelled: m.event_order_cancelled,
+  assigned: m.event_assigned,
+  commented: m.event_commented,
+  handed_over: m.event_handed_over,
+  escalated: m.event_escalated,
+  shelved: m.event_shelved,
+  unshelved: m.event_unshelved,
+  reopened: m.event_reopened,
+  amended: m.event_amended,
+  withdrawn: m.event_withdrawn,
+  suppressed: m.event_suppressed,
+  unsuppressed: m.event_unsuppressed,
+  watch_listed: m.event_watch_listed,
 };
 
 export const OUTCOMES = Object.keys(OUTCOME) as Outcome[];

@@ -1,0 +1,145 @@
+// The shapes of the API of cases and the people who work on them: verdicts, suppression,
+// silences, alarm rates, rotas, escalations and notifications.
+
+import type { Iso, Label } from './types';
+
+/** What a case is about: a sensor that cannot be believed, a change of duty, or the machine. */
+export type Verdict = 'sensor' | 'operating' | 'machine';
+
+/** What raised a case. */
+export type CaseSource = { kind: 'model'; name: string } | { kind: 'rule'; id: string; version: number };
+
+export type SuppressionReason = 'shelved' | 'silenced' | 'maintenance' | 'parent' | 'flood' | 'common_cause' | 'flapping' | 'stale';
+
+/** Why a case makes neither an order nor a notification for now. */
+export interface Suppression {
+  reason: SuppressionReason;
+  until: Iso | null;
+  by: string | null;
+  parent: string | null;
+}
+
+/** What cases carry beyond their evidence. */
+export interface CaseHandling {
+  verdict: Verdict;
+  why: Label | null;
+  source: CaseSource;
+  assignee: string | null;
+  parent: string | null;
+  children: number;
+  suppressed: Suppression | null;
+  /** Why no order was made of it: others need the crew more. */
+  watch_list: { reason: Label } | null;
+  expected_avoided_cost: number | null;
+  delay_week_cost: number | null;
+  currency: string | null;
+  stale: boolean;
+}
+
+/** Cases that match everything said here are suppressed until it ends. */
+export interface Silence {
+  id: number;
+  asset: string | null;
+  site: string | null;
+  model: string | null;
+  failure_mode: string | null;
+  from: Iso;
+  until: Iso;
+  by: string;
+  note: string | null;
+  matched: number;
+}
+
+export type NewSilence = Partial<Record<'asset' | 'site' | 'model' | 'failure_mode' | 'note', string>> & { until: Iso; by: string };
+
+/** How many alarms reach people, after ISA-18.2 and EEMUA 191. */
+export interface AlarmRate {
+  site: string | null;
+  average_per_10_min: number;
+  peak_per_10_min: number;
+  flood_share: number;
+  chattering: number;
+  standing: number;
+}
+
+export interface Person {
+  id: string;
+  name: string;
+  roles: string[];
+  language: string;
+  sites: string[];
+  channels: string[];
+  on_call: string[];
+}
+
+export interface Duty {
+  person: string;
+  name: string;
+  from: Iso;
+  until: Iso;
+}
+
+export interface Override {
+  id: number;
+  person: string;
+  from: Iso;
+  until: Iso;
+  by: string;
+}
+
+export interface Rota {
+  name: string;
+  time_zone: string;
+  members: string[];
+  now: Duty | null;
+  ahead: Duty[];
+  overrides: Override[];
+}
+
+export interface Escalation {
+  case: string;
+  asset: string;
+  severity: string;
+  chain: string;
+  since: Iso;
+  acknowledged_at: Iso | null;
+  resolved_at: Iso | null;
+  next_at: Iso | null;
+  next: { after_s: number; unless: string; to: string } | null;
+  told: { step: number; at: Iso; to: string[] }[];
+}
+
+export type NotificationState = 'waiting' | 'held' | 'sent' | 'digested' | 'withdrawn' | 'stuck';
+
+export interface Notification {
+  id: string;
+  kind: string;
+  case: string | null;
+  work_order: string | null;
+  person: string | null;
+  recipient: string;
+  channel: string;
+  channel_kind: string;
+  subject: string;
+  state: NotificationState;
+  attempts: number;
+  created_at: Iso;
+  next_at: Iso | null;
+  sent_at: Iso | null;
+  last_error: string | null;
+}
+
+export type NotificationSummary = Partial<Record<NotificationState, number>>;
+
+export interface CalendarFeed {
+  id: number;
+  url: string;
+}
+
+/** What came of computing a case's evidence anew. */
+export interface EvidenceReplay {
+  same: boolean;
+  recorded: number;
+  recomputed: number | null;
+  why: string | null;
+}

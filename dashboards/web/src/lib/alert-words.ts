@@ -1,0 +1,82 @@
+// Words of cases and of people in the reader's language, and the sentences about what keeps a
+// case from becoming an order.
+
+import { m } from '../paraglide/messages.js';
+import { getLocale } from '../paraglide/runtime.js';
+import type { CaseSource, NotificationState, Suppression, SuppressionReason, Verdict } from './alert-types';
+import { formatTime } from './time';
+
+const VERDICT: Record<Verdict, [() => string, () => string]> = {
+  sensor: [m.verdict_sensor, m.verdict_sensor_told],
+  operating: [m.verdict_operating, m.verdict_operating_told],
+  machine: [m.verdict_machine, m.verdict_machine_told],
+};
+
+/** The verdict in a word, and what follows from it in a sentence. */
+export function verdictWords(verdict: Verdict): { name: string; what: string } {
+  const words = VERDICT[verdict];
+  return words === undefined ? { name: verdict, what: '' } : { name: words[0](), what: words[1]() };
+}
+
+const SUPPRESSED: Record<SuppressionReason, () => string> = {
+  shelved: m.suppressed_shelved,
+  silenced: m.suppressed_silenced,
+  maintenance: m.suppressed_maintenance,
+  parent: m.suppressed_parent,
+  flood: m.suppressed_flood,
+  common_cause: m.suppressed_common_cause,
+  flapping: m.suppressed_flapping,
+  stale: m.suppressed_stale,
+};
+
+/** Why a case is suppressed, and until when. */
+export function suppressionSentence(suppressed: Suppression, zone: string): string {
+  const why = SUPPRESSED[suppressed.reason]?.() ?? suppressed.reason;
+  if (suppressed.until === null) return why;
+  return m.suppressed_until({ why, until: formatTime(Date.parse(suppressed.until), 'datetime', zone, getLocale()) });
+}
+
+export function sourceWords(source: CaseSource): string {
+  return source.kind === 'rule' ? m.source_rule({ rule: source.id, version: source.version }) : m.source_model({ model: source.name });
+}
+
+const NOTIFICATION: Record<NotificationState, () => string> = {
+  waiting: m.notification_waiting,
+  held: m.notification_held,
+  sent: m.notification_sent,
+  digested: m.notification_digested,
+  withdrawn: m.notification_withdrawn,
+  stuck: m.notification_stuck,
+};
+
+export const notificationWord = (state: NotificationState): string => NOTIFICATION[state]?.() ?? state;
+
+const NOTICE: Record<string, () => string> = {
+  opened: m.event_opened,
+  severity_raised: m.event_severity_raised,
+  assigned: m.event_assigned,
+  handed_over: m.event_handed_over,
+  escalated: m.event_escalated,
+  digest: m.notice_digest,
+  visit: m.notice_visit,
+  test: m.notice_test,
+};
+
+/** What a message tells. */
+export const noticeWord = (kind: string): string => NOTICE[kind]?.() ?? kind.replaceAll('_', ' ');
+
+const ROLE: Record<string, () => string> = {
+  planner: m.role_planner,
+  engineer: m.role_engineer,
+  regional_manager: m.role_regional_manager,
+  headquarters: m.role_headquarters,
+};
+
+/** Who is told: a role by its word, a person by name. */
+export function recipientWords(to: string, names: ReadonlyMap<string, string>): string {
+  const role = /^role:(.+)$/.exec(to)?.[1];
+  if (role !== undefined) return ROLE[role]?.() ?? role.replaceAll('_', ' ');
+  const rota = /^rota:(.+)$/.exec(to)?.[1];
+  return rota !== undefined ? m.on_call_of({ rota }) : (names.get(to) ?? to);
+}
+export const roleWord = (role: string): string => ROLE[role]?.() ?? role.replaceAll('_', ' ');

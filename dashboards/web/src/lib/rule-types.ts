@@ -1,0 +1,208 @@
+// The shapes of the API of rules and of what came of them: versions, recalibration, the
+// scoreboard, back-tests and savings.
+
+import type { Verdict } from './alert-types';
+import type { Iso, Label, Severity } from './types';
+
+/** An estimate with the span it lies in, 95 %. */
+export interface Interval {
+  value: number;
+  low: number;
+  high: number;
+}
+
+/** How much further a value must go before it alarms, for one kind of machine. */
+export interface Factor {
+  asset_model: string;
+  factor: number;
+}
+
+export interface Recalibration {
+  id: number;
+  asset_model: string;
+  at: Iso;
+  from: number;
+  to: number;
+  because: Label;
+  reverted: boolean;
+}
+
+export interface Rule {
+  id: string;
+  name: Label;
+  kind: string;
+  enabled: boolean;
+  /** Kinds of machine it is for; every kind where there are none. */
+  asset_models: string[];
+  /** Assets it is for alone; all where there are none. */
+  assets: string[];
+  verdict: Verdict;
+  failure_mode: string;
+  severity: Severity;
+  version: number;
+  /** The rule as a sentence. */
+  words: Label;
+  source: string;
+  changed_at: Iso;
+  changed_by: string;
+  overrides: number;
+  factors: Factor[];
+}
+
+export interface RuleDetail extends Rule {
+  /** Its own lines of the rules. */
+  text: string;
+  history: { version: number; set_version: number; at: Iso; by: string; reason: string; text: string }[];
+  recalibrations: Recalibration[];
+}
+
+/** Which rules a text adds, changes and removes. */
+export interface RuleChanges {
+  added: string[];
+  changed: string[];
+  removed: string[];
+}
+
+/** A version of all rules together. */
+export interface RuleVersion {
+  version: number;
+  at: Iso;
+  by: string;
+  reason: string;
+  changes: RuleChanges;
+}
+
+export interface RulesText {
+  version: number;
+  text: string;
+}
+
+export interface RuleError {
+  line: number;
+  column: number;
+  message: string;
+}
+
+export interface RulesCheck {
+  ok: boolean;
+  rules: number;
+  errors: RuleError[];
+  changes: RuleChanges | null;
+}
+
+export const SCORED_BY = ['rule', 'source', 'asset_model'] as const;
+export type ScoredBy = (typeof SCORED_BY)[number];
+
+/** Who raises an alert: the models' own detectors, or a rule. */
+export type AlertSource = { kind: 'model' } | { kind: 'rule'; rule: string };
+
+export interface Score {
+  source: AlertSource | null;
+  asset_model: string | null;
+  alerts: number;
+  confirmed: number;
+  no_fault_found: number;
+  sensor_fault: number;
+  other: number;
+  open: number;
+  missed: number;
+  precision: Interval | null;
+  recall: Interval | null;
+  lead_time_s: Interval | null;
+  false_alarms_per_asset_month: Interval | null;
+  asset_months: number;
+  factor: number | null;
+}
+
+/** Alarm episodes of a rule; of the models' own alarms where it is null. */
+export interface BacktestRule {
+  rule: string | null;
+  cases: number;
+  confirmed: number;
+  false: number;
+  unknown: number;
+}
+
+export interface BacktestCase {
+  asset: string;
+  failure_mode: string | null;
+  rule: string | null;
+  opened_at: Iso;
+  cleared_at: Iso | null;
+  verdict: 'confirmed' | 'false' | 'unknown';
+  lead_days: number | null;
+  work_order: string | null;
+}
+
+/** What a set of rules would have done, judged by what was found. */
+export interface BacktestSide {
+  cases: number;
+  orders: number;
+  confirmed: number;
+  false: number;
+  unknown: number;
+  missed: number;
+  precision: number | null;
+  precision_low: number | null;
+  precision_high: number | null;
+  recall: number | null;
+  recall_low: number | null;
+  recall_high: number | null;
+  lead_days_p10: number | null;
+  lead_days_median: number | null;
+  net_money: number | null;
+  currency: string | null;
+  orders_per_week: number;
+  by_rule: BacktestRule[];
+  items: BacktestCase[];
+}
+
+export interface Backtest {
+  id: number;
+  state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  by: string;
+  from: Iso;
+  to: Iso;
+  requested_at: Iso;
+  started_at: Iso | null;
+  ended_at: Iso | null;
+  progress: number;
+  problem: string | null;
+  result: { readings: number; seconds: number; readings_per_s: number; proposed: BacktestSide; in_force: BacktestSide } | null;
+}
+
+export const SAVING_KINDS = ['avoided', 'false_alarms', 'missed', 'too_late', 'sensors'] as const;
+export type SavingKind = (typeof SAVING_KINDS)[number];
+
+/** How often, for how much; `unpriced` are those whose costs nobody has told. */
+export interface Saving {
+  count: number;
+  money: number;
+  unpriced: number;
+}
+
+export interface SavingsRow extends Record<SavingKind, Saving> {
+  customer: string | null;
+  customer_name: string | null;
+  model: string | null;
+  model_name: Label | null;
+  month: string | null;
+  currency: string;
+  net: number;
+}
+
+export interface SavingsEntry {
+  kind: string;
+  asset: string;
+  asset_name: string;
+  customer: string;
+  model: string;
+  month: string;
+  case: string | null;
+  work_order: string | null;
+  failure_mode: string | null;
+  at: Iso;
+  money: number | null;
+  currency: string;
+  words: Label;
+}

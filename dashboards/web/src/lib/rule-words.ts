@@ -1,0 +1,35 @@
+// Words of rules, scores and back-tests in the reader's language.
+
+import { m } from '../paraglide/messages.js';
+import { getLocale } from '../paraglide/runtime.js';
+import { formatNumber, formatPercent } from './format';
+import type { Backtest, Interval } from './rule-types';
+import { DAY, formatDuration } from './time';
+
+/** "× 1.25": how much further something has to go before it alarms. */
+export const timesText = (factor: number): string => `× ${new Intl.NumberFormat(getLocale(), { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(factor)}`;
+
+const JOB: Record<Backtest['state'], () => string> = {
+  queued: m.job_queued,
+  running: m.backtest_running,
+  done: m.job_done,
+  failed: m.backtest_failed,
+  cancelled: m.backtest_cancelled,
+};
+export const backtestWord = (state: Backtest['state']): string => JOB[state]?.() ?? state;
+
+export type Figure = 'share' | 'length' | 'rate';
+
+/** A figure of the scoreboard. */
+export function figureText(value: number, as: Figure): string {
+  if (as === 'share') return formatPercent(value, getLocale());
+  return as === 'length' ? formatDuration(value * 1_000, getLocale()) : formatNumber(value, getLocale());
+}
+
+/** An estimate with its span, as a sentence for those who cannot see the bar. */
+export function intervalText(interval: Interval | null, as: Figure): string {
+  if (interval === null) return m.not_known();
+  return m.interval_text({ value: figureText(interval.value, as), low: figureText(interval.low, as), high: figureText(interval.high, as) });
+}
+
+export const daysText = (days: number | null): string => (days === null ? '–' : formatDuration(days * DAY, getLocale()));
