@@ -365,6 +365,8 @@ fn ended(closed: &WorkOrderClosed) -> Entry {
     Entry::of(kind, closed.at).with(json!({
         "work_order": closed.work_order,
         "outcome": closed.outcome,
+        "failure_mode": closed.failure_mode,
+        "part": closed.part,
         "note": closed.note,
     }))
 }

@@ -193,6 +193,8 @@ pub(crate) fn ended(
         asset: of.clone(),
         case: case.cloned(),
         outcome,
+        failure_mode: None,
+        part: None,
         at: t(at),
         note: "seen to".to_owned(),
     }

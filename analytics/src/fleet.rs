@@ -9,8 +9,8 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use telemetry::{
-    AssetId, AssetModel, AssetModelId, DeviceId, Event, Finding, JournalRecord, Outcome,
-    ReadingBatch, SignalName, Waveform,
+    AssetId, AssetModel, AssetModelId, DeviceId, Event, FailureMode, Finding, JournalRecord,
+    Outcome, ReadingBatch, SignalName, Waveform,
 };
 
 use lives::{BEGUN_KEY, LIFE_KEY};
@@ -144,10 +144,13 @@ impl Fleet {
         }
         for event in &record.events {
             match event {
-                Event::WorkOrderClosed { asset, outcome, .. } => {
-                    self.judged(asset, Some(*outcome));
-                }
-                Event::NormalAccepted { asset, .. } => self.judged(asset, None),
+                Event::WorkOrderClosed {
+                    asset,
+                    outcome,
+                    failure_mode,
+                    ..
+                } => self.judged(asset, Some(*outcome), failure_mode.as_ref()),
+                Event::NormalAccepted { asset, .. } => self.judged(asset, None, None),
                 Event::LifeBegan { asset, at } => self.life_began(asset, at.as_micros()),
                 _ => {}
             }
@@ -317,11 +320,11 @@ impl Fleet {
         })
     }
 
-    fn judged(&mut self, asset: &AssetId, outcome: Option<Outcome>) {
+    fn judged(&mut self, asset: &AssetId, outcome: Option<Outcome>, mode: Option<&FailureMode>) {
         for route in self.routes_of(asset) {
             let monitor = &mut self.monitors[route as usize];
             let config = self.configs.for_device(&monitor.state.device);
-            monitor.judged(config, outcome);
+            monitor.judged(config, outcome, mode);
         }
     }
 

@@ -183,14 +183,26 @@ impl Monitor {
 
     /// A person has looked at the machine, or accepted what it does (no outcome). Unless that
     /// changed nothing, what is normal is forgotten and learned anew from the rows that follow.
-    pub(crate) fn judged(&mut self, config: &Config, outcome: Option<Outcome>) {
+    ///
+    /// The life that is forecast starts over when the machine was repaired, and where it is the
+    /// life of one component, only when a fault of that one was mended.
+    pub(crate) fn judged(
+        &mut self,
+        config: &Config,
+        outcome: Option<Outcome>,
+        mode: Option<&FailureMode>,
+    ) {
         self.state.budget.judged(config, outcome);
         self.state.settle_with_peers(outcome);
         self.dirty = true;
         if outcome.is_none_or(Outcome::starts_new_baseline) {
             self.relearn(config);
         }
-        if outcome.is_some_and(Outcome::starts_new_life) {
+        let renews = self.knowledge.model().is_none_or(|model| {
+            let spec = model.prognosis.as_ref();
+            model.renews(spec.and_then(|spec| spec.component.as_ref()), mode)
+        });
+        if outcome.is_some_and(Outcome::starts_new_life) && renews {
             // Orders end by the clock of the office, and a life by that of the machine.
             self.life_began(self.state.at.saturating_add(1));
         }

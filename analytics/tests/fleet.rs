@@ -309,6 +309,8 @@ fn a_slow_fault_gives_a_forecast_and_a_new_baseline_takes_it_back() {
             case: None,
             work_order: WorkOrderId::new("WO-1").unwrap(),
             outcome,
+            failure_mode: None,
+            part: None,
             at: Timestamp::EPOCH,
         }],
         ..JournalRecord::default()

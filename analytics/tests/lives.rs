@@ -17,9 +17,10 @@ use analytics::{
     },
 };
 use telemetry::{
-    AssetId, AssetModel, AssetModelId, DeviceId, Event, Finding, ForecastDetail, JournalRecord,
-    Outcome, Prognosis, PrognosisFamily, PrognosisOutcome, PrognosisSpec, ReadingBatch, SignalName,
-    SignalSpec, Timestamp, Unit, WorkOrderId,
+    AssetId, AssetModel, AssetModelId, ComponentId, DeviceId, Event, FailureMode,
+    FailureModeSignature, Finding, ForecastDetail, JournalRecord, Outcome, Prognosis,
+    PrognosisFamily, PrognosisOutcome, PrognosisSpec, ReadingBatch, SignalName, SignalSpec,
+    Timestamp, Unit, WorkOrderId,
 };
 
 const HOUR: i64 = 3_600;
@@ -241,6 +242,8 @@ fn a_repair_starts_a_new_life_and_an_inspection_does_not() {
             case: None,
             work_order: WorkOrderId::new("WO-000001").unwrap(),
             outcome,
+            failure_mode: None,
+            part: None,
             at: Timestamp::from_secs(40 * HOUR),
         };
         apply(&mut fleet, &event(closed));
@@ -252,6 +255,63 @@ fn a_repair_starts_a_new_life_and_an_inspection_does_not() {
             (lived_h + left_h - 100.0).abs() < 1.5,
             "{outcome}: {lived_h} {left_h}"
         );
+    }
+}
+
+/// The model says whose life it looks at; mending another component ends no life of that one.
+#[test]
+fn a_repair_of_another_component_leaves_the_life_as_it_is() {
+    let part = |id: &str| telemetry::Component {
+        id: ComponentId::new(id).unwrap(),
+        name_en: id.to_owned(),
+        name_zh: id.to_owned(),
+        weight: 1.0,
+    };
+    let mode = |mode: &str, component: Option<&str>| FailureModeSignature {
+        component: component.map(|id| ComponentId::new(id).unwrap()),
+        ..FailureModeSignature::new(FailureMode::new(mode).unwrap(), mode, mode, Vec::new())
+    };
+    let mut of_wheel = model();
+    of_wheel.components = vec![part("wheel"), part("belt")];
+    of_wheel.failure_modes = vec![
+        mode("worn-wheel", Some("wheel")),
+        mode("slack-belt", Some("belt")),
+        mode("loose-base", None),
+    ];
+    of_wheel.prognosis.as_mut().unwrap().component = ComponentId::new("wheel").ok();
+    let of_wheel = Arc::new(of_wheel);
+    for (found, cycles_left) in [
+        (Some("worn-wheel"), 0),
+        (Some("slack-belt"), 39),
+        (Some("loose-base"), 0),
+        (None, 0),
+    ] {
+        let mut fleet = fleet(512);
+        let mut apply = |record: &JournalRecord| {
+            let mut assign = |_: &DeviceId| {
+                Some(Assignment {
+                    asset: asset(),
+                    model: Some(Arc::clone(&of_wheel)),
+                })
+            };
+            fleet.apply(record, &mut assign, &mut Vec::new());
+        };
+        apply(&hours(0..40));
+        apply(&event(Event::WorkOrderClosed {
+            asset: asset(),
+            case: None,
+            work_order: WorkOrderId::new("WO-000001").unwrap(),
+            outcome: Outcome::Confirmed,
+            failure_mode: found.map(|mode| FailureMode::new(mode).unwrap()),
+            part: None,
+            at: Timestamp::EPOCH,
+        }));
+        let kept: usize = fleet
+            .lives(&asset())
+            .iter()
+            .map(|life| life.cycles.len())
+            .sum();
+        assert_eq!(kept, cycles_left, "{found:?}");
     }
 }
 

@@ -222,6 +222,8 @@ fn what_a_person_accepts_is_the_machines_own_and_what_was_mended_is_not() {
                 case: None,
                 work_order: WorkOrderId::new("WO-1").unwrap(),
                 outcome,
+                failure_mode: None,
+                part: None,
                 at: Timestamp::EPOCH,
             }],
             ..JournalRecord::default()

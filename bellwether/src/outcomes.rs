@@ -74,6 +74,8 @@ impl Outcomes {
                 case: closed.case.clone(),
                 work_order: closed.work_order.clone(),
                 outcome,
+                failure_mode: closed.failure_mode.clone(),
+                part: closed.part.clone(),
                 at: closed.at,
             };
             let events = vec![event];

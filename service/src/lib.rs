@@ -15,6 +15,7 @@
 //! | [`credential`] | tokens and certificates: who may publish in a device's name          |
 //! | [`signals`]    | what is declared about the signals of one device                  |
 //! | [`history`]    | the past of assets from another system, cut into lives            |
+//! | [`savings`]    | failures avoided, false alarms paid for, failures missed           |
 //! | [`onboard`]    | devices by the hundred: one CSV, every error, all or nothing       |
 //! | [`store`]      | [`Service`]: the SQLite file, the device registry, the ports       |
 
@@ -25,6 +26,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod names;
 pub mod onboard;
+pub mod savings;
 pub mod signals;
 pub mod store;
 #[cfg(test)]
@@ -49,9 +51,12 @@ pub use onboard::{
     Changed, Created, MAX_ONBOARD_BYTES, MAX_ONBOARD_ROWS, NewDevice, OnboardError, OnboardOptions,
     OnboardReport,
 };
+pub use savings::{
+    EndedOrder, Figure, Figures, Grouping, LineKey, Month, Prices, SavingsEntry, SavingsKind,
+};
 pub use signals::{DeclaredBy, DeviceSignal, SignalView};
 pub use store::{Service, ServiceConfig};
 pub use work_order::{
-    LogEntry, NewWorkOrder, OrderSignal, Step, WorkOrder, WorkOrderCounts, WorkOrderDetail,
+    Found, LogEntry, NewWorkOrder, OrderSignal, Step, WorkOrder, WorkOrderCounts, WorkOrderDetail,
     WorkOrderKind, WorkOrderQuery,
 };

@@ -96,6 +96,13 @@ pub struct WorkOrder {
     pub scheduled_for: Option<Timestamp>,
     /// What was found; set when it is completed.
     pub outcome: Option<Outcome>,
+    /// What really failed, where the person who completed it said so.
+    pub found_mode: Option<FailureMode>,
+    /// The part that was replaced or repaired.
+    pub part: Option<Name>,
+    /// When the work was done in the time of the machine's readings; none until it is, and where
+    /// the clock of the office is all that is known.
+    pub done_at: Option<Timestamp>,
     /// What the order says; a note given at its end takes the place of the first one, which
     /// stays in the log.
     pub note: Note,
@@ -158,6 +165,73 @@ pub struct NewWorkOrder {
     pub due_by: Option<Timestamp>,
 }
 
+/// What was found when the work was done, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What was found.
+    pub outcome: Outcome,
+    /// What really failed; only where a fault was found. None: what the order was raised for
+    /// when that was confirmed, else nobody knows.
+    pub failure_mode: Option<FailureMode>,
+    /// The part that was replaced or repaired; only where something was found.
+    pub part: Option<Name>,
+    /// When the work was done in the time of the machine's readings; none: now.
+    pub done_at: Option<Timestamp>,
+}
+
+impl Found {
+    /// This outcome, and nothing more is known.
+    pub const fn of(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            failure_mode: None,
+            part: None,
+            done_at: None,
+        }
+    }
+
+    /// What really failed, of an order that was raised for `expected`.
+    pub fn failure_mode(
+        outcome: Outcome,
+        said: Option<FailureMode>,
+        expected: Option<FailureMode>,
+    ) -> Option<FailureMode> {
+        match outcome {
+            Outcome::Confirmed => said.or(expected),
+            Outcome::OtherFaultFound => said,
+            _ => None,
+        }
+    }
+
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`] for a failure mode where no fault of the machine was found, for
+    /// a part where nothing was, and for a time beyond the calendar.
+    pub(crate) fn check(&self) -> Result<(), ServiceError> {
+        let invalid = |field, problem: &str| {
+            Err(ServiceError::Invalid {
+                field,
+                problem: problem.to_owned(),
+            })
+        };
+        let is_fault = self.outcome.starts_new_life();
+        if self.failure_mode.is_some() && !is_fault {
+            return invalid(
+                "failure_mode",
+                "only confirmed and other_fault_found say what failed",
+            );
+        }
+        if self.part.is_some() && !is_fault && self.outcome != Outcome::SensorFault {
+            return invalid(
+                "part",
+                "only confirmed, other_fault_found and sensor_fault replace a part",
+            );
+        }
+        check_time("done_at", self.done_at)
+    }
+}
+
 /// One step of a work order with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -173,10 +247,7 @@ pub enum Step {
     /// Begin the work.
     Start,
     /// End the work.
-    Complete {
-        /// What was found.
-        outcome: Outcome,
-    },
+    Complete(Found),
     /// Decide that the work will not be done, or not further.
     Cancel,
 }
@@ -188,7 +259,7 @@ impl Step {
             Self::Approve => Action::Approve,
             Self::Schedule { .. } => Action::Schedule,
             Self::Start => Action::Start,
-            Self::Complete { .. } => Action::Complete,
+            Self::Complete(_) => Action::Complete,
             Self::Cancel => Action::Cancel,
         }
     }

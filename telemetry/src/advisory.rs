@@ -156,6 +156,12 @@ pub struct WorkOrderClosed {
     pub case: Option<CaseId>,
     /// What was found; none when the order was cancelled.
     pub outcome: Option<Outcome>,
+    /// What really failed; none when nothing did or nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_mode: Option<FailureMode>,
+    /// The part that was replaced or repaired, as the person who closed it named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// When it ended.
     pub at: Timestamp,
     /// What the person who closed it wrote.

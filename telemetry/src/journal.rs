@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AlertSource, AssetId, AssetModelId, CaseId, DeviceId, Outcome, ReadingBatch, RuleChange,
-    Timestamp, Waveform, WorkOrderId,
+    AlertSource, AssetId, AssetModelId, CaseId, DeviceId, FailureMode, Outcome, ReadingBatch,
+    RuleChange, Timestamp, Waveform, WorkOrderId,
 };
 
 /// A position in the journal. One group commit has one offset; offsets rise without bound and
@@ -92,6 +92,12 @@ pub enum Event {
         work_order: WorkOrderId,
         /// What was found.
         outcome: Outcome,
+        /// What really failed; none when nothing did or nobody said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure_mode: Option<FailureMode>,
+        /// The part that was replaced or repaired.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<String>,
         /// When the order was completed.
         at: Timestamp,
     },

@@ -33,6 +33,7 @@ pub mod page;
 mod problem;
 pub mod prognosis_models;
 pub mod readings;
+pub mod savings;
 pub mod schema;
 pub mod signals;
 pub mod sites;
@@ -181,6 +182,8 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(work_orders::start))
         .routes(routes!(work_orders::complete))
         .routes(routes!(work_orders::cancel))
+        .routes(routes!(savings::list))
+        .routes(routes!(savings::entries))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::summary))
         .routes(routes!(dead_letters::replay))

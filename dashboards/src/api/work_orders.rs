@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::{
-    LogEntry, Name, NewWorkOrder, Note, OrderSignal, Step, WorkOrder, WorkOrderKind,
+    Found, LogEntry, Name, NewWorkOrder, Note, OrderSignal, Step, WorkOrder, WorkOrderKind,
     WorkOrderQuery, WorkOrderStatus,
 };
 use telemetry::{
@@ -13,7 +13,7 @@ use telemetry::{
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Shared,
+    Api, Shared,
     extract::{Body, Id},
     ledger::Ledger,
     list::{self, Listed, Listing, PageParams},
@@ -88,6 +88,17 @@ pub struct WorkOrderView {
     /// What was found.
     #[schema(value_type = Option<schema::Outcome>)]
     pub outcome: Option<Outcome>,
+    /// What really failed, where the person who completed it said so.
+    #[schema(value_type = Option<String>)]
+    pub found_mode: Option<FailureMode>,
+    /// Its name.
+    pub found_mode_name: Option<Text>,
+    /// The part that was replaced or repaired.
+    #[schema(value_type = Option<String>)]
+    pub part: Option<Name>,
+    /// When the work was done in the time of the machine's readings.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub done_at: Option<Timestamp>,
     /// What the order says.
     #[schema(value_type = String)]
     pub note: Note,
@@ -143,11 +154,11 @@ impl From<LogEntry> for LogEntryView {
 
 fn view(api: &Shared, order: WorkOrder, model: Option<&AssetModelId>) -> WorkOrderView {
     let model = model.and_then(|id| api.parts.model(id));
+    let mode_name =
+        |mode: Option<&FailureMode>| mode.and_then(|mode| labels::failure_mode_name(model, mode));
     WorkOrderView {
-        failure_mode_name: order
-            .failure_mode
-            .as_ref()
-            .and_then(|mode| labels::failure_mode_name(model, mode)),
+        failure_mode_name: mode_name(order.failure_mode.as_ref()),
+        found_mode_name: mode_name(order.found_mode.as_ref()),
         id: order.id,
         asset: order.asset,
         asset_name: order.asset_name,
@@ -163,6 +174,9 @@ fn view(api: &Shared, order: WorkOrder, model: Option<&AssetModelId>) -> WorkOrd
         engineer_name: order.engineer_name,
         scheduled_for: order.scheduled_for,
         outcome: order.outcome,
+        found_mode: order.found_mode,
+        part: order.part,
+        done_at: order.done_at,
         note: order.note,
         created_at: order.created_at,
         updated_at: order.updated_at,
@@ -251,6 +265,8 @@ impl Listed for WorkOrderView {
         "engineer_name",
         "scheduled_for",
         "outcome",
+        "found_mode",
+        "part",
         "note",
         "created_at",
         "updated_at",
@@ -273,6 +289,8 @@ impl Listed for WorkOrderView {
             words(self.engineer_name.as_ref().map(Name::as_str)),
             Cell::maybe(self.scheduled_for),
             Cell::maybe(self.outcome),
+            words(self.found_mode.as_ref().map(FailureMode::as_str)),
+            words(self.part.as_ref().map(Name::as_str)),
             Cell::text(self.note.as_str()),
             Cell::plain(self.created_at),
             Cell::plain(self.updated_at),
@@ -383,6 +401,20 @@ pub struct CompleteStep {
     /// What was found.
     #[schema(value_type = schema::Outcome)]
     outcome: Outcome,
+    /// What really failed, with `confirmed` or `other_fault_found`; what the order was raised
+    /// for when it is left out of a confirmation.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    failure_mode: Option<FailureMode>,
+    /// The part that was replaced or repaired, where something was found.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    part: Option<Name>,
+    /// When the work was done, in the time of the machine's readings; the time of its newest
+    /// reading when it is left out.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default)]
+    done_at: Option<Timestamp>,
     /// What they write in the log.
     #[schema(value_type = Option<String>)]
     #[serde(default)]
@@ -440,16 +472,40 @@ pub(crate) async fn start(
     request_body = CompleteStep, params(("id" = String, Path, description = "Its id")),
     responses((status = 200, body = WorkOrderView),
         (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, body = Problem, content_type = "application/problem+json")))]
+        (status = 409, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn complete(
     State(api): State<Shared>,
     Id(id): Id<WorkOrderId>,
     Body(body): Body<CompleteStep>,
 ) -> Result<Json<WorkOrderView>, Problem> {
-    let to = Step::Complete {
-        outcome: body.outcome,
+    let done_at = match body.done_at {
+        None => machine_time(&api, &id).await?,
+        given => given,
     };
+    let to = Step::Complete(Found {
+        outcome: body.outcome,
+        failure_mode: body.failure_mode,
+        part: body.part,
+        done_at,
+    });
     step(&api, &id, &body.by, to, &body.note).await
+}
+
+/// The time of the newest reading of the order's asset, at most now; none before the first. A
+/// life ends by the time of the machine, not by that of the office: a recording that is replayed
+/// or a plant that is simulated faster lives in another time.
+async fn machine_time(api: &Api, id: &WorkOrderId) -> Result<Option<Timestamp>, Problem> {
+    let order = api.parts.service.work_order(id).await?;
+    let live = order.and_then(|found| api.parts.fleet.get(&found.order.asset));
+    let newest = live.and_then(|live| {
+        let views = live
+            .devices
+            .values()
+            .filter_map(|device| device.view.as_ref());
+        views.map(|view| view.last_measured_at).max()
+    });
+    Ok(newest.map(|newest| newest.min(api.parts.clock.now())))
 }
 
 /// Decide that the work will not be done, or not further.

@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 66] = [
+const ROUTES: [(&str, &str); 68] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -75,6 +75,8 @@ const ROUTES: [(&str, &str); 66] = [
     ("post", "/api/v1/work-orders/{id}/start"),
     ("post", "/api/v1/work-orders/{id}/complete"),
     ("post", "/api/v1/work-orders/{id}/cancel"),
+    ("get", "/api/v1/savings"),
+    ("get", "/api/v1/savings/entries"),
     ("get", "/api/v1/dead-letters"),
     ("get", "/api/v1/dead-letters/summary"),
     ("post", "/api/v1/dead-letters/replay"),

@@ -81,8 +81,19 @@ async fn an_order_goes_from_proposal_to_outcome_and_wakes_its_delivery() {
         }
     }
     let woken = plant.parts.outcomes.notified();
-    let outcome = json!({ "by": "Mia", "outcome": "confirmed", "note": "impeller worn" });
+    let no_fault = json!({ "by": "Mia", "outcome": "no_fault_found", "part": "6309-2RS" });
+    plant.post(&format!("{path}/complete"), no_fault, 422).await;
+    let outcome = json!({ "by": "Mia", "outcome": "confirmed", "note": "impeller worn",
+        "failure_mode": "cavitation", "part": "impeller 4711", "done_at": "2026-03-01T00:00:00Z" });
     let done = plant.post(&format!("{path}/complete"), outcome, 200).await;
+    assert_eq!(
+        (&done["found_mode"], &done["part"], &done["done_at"]),
+        (
+            &json!("cavitation"),
+            &json!("impeller 4711"),
+            &json!("2026-03-01T00:00:00Z")
+        )
+    );
     assert_eq!(
         (&done["outcome"], &done["engineer_name"]),
         (&json!("confirmed"), &json!("Mia"))
@@ -91,6 +102,22 @@ async fn an_order_goes_from_proposal_to_outcome_and_wakes_its_delivery() {
         .await
         .unwrap();
     plant.post(&format!("{path}/cancel"), by, 409).await;
+    // What it was worth, and the case it came from. Nobody has said what such work costs.
+    let lines = plant.read("/api/v1/savings?by=model,month").await;
+    let line = &lines["items"][0];
+    assert_eq!((&line["month"], &line["avoided"]["count"]), (&json!("2026-03"), &json!(1)));
+    assert_eq!((&line["avoided"]["unpriced"], &line["customer"]), (&json!(1), &json!(null)));
+    let orders = plant
+        .read("/api/v1/savings/entries?month=2026-03&kind=avoided")
+        .await;
+    assert_eq!(orders["items"][0]["case"], case.as_str());
+    assert_eq!(orders["items"][0]["failure_mode"], "cavitation");
+    let other = plant.read("/api/v1/savings?from=2026-04&by=none").await;
+    assert_eq!(other["items"], json!([]));
+    for wrong in ["savings?by=week", "savings?from=2026-13", "savings/entries?kind=lost"] {
+        let refused = plant.get(&format!("/api/v1/{wrong}")).await;
+        assert_eq!(refused.status().as_u16(), 400, "{wrong}");
+    }
     let log = plant.read(&path).await["log"].clone();
     assert_eq!(log.as_array().unwrap().len(), 5, "{log}");
     assert_eq!(log[4]["to"], "completed");

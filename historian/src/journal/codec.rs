@@ -370,6 +370,8 @@ mod tests {
             case: None,
             work_order: "WO-000001".parse().unwrap(),
             outcome: Outcome::Confirmed,
+            failure_mode: Some("bearing-wear".parse().unwrap()),
+            part: Some("6309-2RS".to_owned()),
             at: Timestamp::from_secs(1),
         }
     }

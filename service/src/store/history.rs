@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{Row, Sqlite, Transaction};
-use telemetry::{AssetId, Outcome, Timestamp};
+use telemetry::{AssetId, FailureMode, Outcome, Timestamp};
 
 use super::{Service, commit, failed};
 use crate::{
@@ -102,8 +102,9 @@ impl Service {
     }
 
     /// The lives of all assets of a kind: what was imported about them, and how their orders
-    /// ended. An order that confirmed a fault ends a life in a failure, one that found another
-    /// fault ends it without one.
+    /// ended, in the time of the machines' readings. An order that confirmed a fault ends a life
+    /// in a failure, one that found another fault ends it without one; either only when the
+    /// fault was of the component asked for, as far as that is known.
     ///
     /// # Errors
     /// [`ServiceError::Database`].
@@ -113,14 +114,17 @@ impl Service {
             "WITH of_kind AS (
                  SELECT id AS asset FROM assets WHERE model = ?1
                  UNION SELECT asset FROM history_assets WHERE model = ?1)
-             SELECT asset, installed_at AS at, 'installed' AS kind, '' AS code
+             SELECT asset, installed_at AS at, 'installed' AS kind, '' AS code, NULL AS mode
                  FROM history_assets WHERE installed_at IS NOT NULL AND asset IN of_kind
-             UNION ALL SELECT asset, at, kind, code FROM history_records
+             UNION ALL SELECT asset, at, kind, code, NULL FROM history_records
                  WHERE kind IN ('failure', 'maintenance') AND asset IN of_kind
                    AND (?2 IS NULL OR component = '' OR component = ?2)
-             UNION ALL SELECT asset, updated_at, 'order', outcome FROM work_orders
+             UNION ALL SELECT asset, COALESCE(done_at, updated_at), 'order', outcome,
+                     CASE outcome WHEN 'confirmed' THEN COALESCE(found_mode, failure_mode)
+                                  ELSE found_mode END
+                 FROM work_orders
                  WHERE status = 'completed' AND outcome IS NOT NULL AND asset IN of_kind
-             UNION ALL SELECT asset, NULL, 'asset', '' FROM of_kind
+             UNION ALL SELECT asset, NULL, 'asset', '', NULL FROM of_kind
              ORDER BY 1, 2",
         )
         .bind(query.model.as_str())
@@ -128,10 +132,17 @@ impl Service {
         .fetch_all(&self.inner.read)
         .await
         .map_err(failed(doing))?;
+        let model = self.inner.registry.models().get(&query.model);
         let mut marks: BTreeMap<String, Vec<(Timestamp, Mark)>> = BTreeMap::new();
         for row in &found {
             let marks = marks.entry(row.get("asset")).or_default();
             let at: Option<i64> = row.get("at");
+            let mode: Option<&str> = row.get("mode");
+            let mode = mode.and_then(|mode| FailureMode::new(mode).ok());
+            // What was mended on another component ends no life of this one.
+            if model.is_some_and(|model| !model.renews(query.component.as_ref(), mode.as_ref())) {
+                continue;
+            }
             if let (Some(at), Some(mark)) = (at, mark(row.get("kind"), row.get("code"))) {
                 marks.push((Timestamp::from_micros(at), mark));
             }

@@ -18,6 +18,7 @@ mod people;
 mod places;
 mod registry;
 mod rows;
+mod savings;
 #[cfg(test)]
 mod tests;
 

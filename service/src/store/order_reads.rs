@@ -110,7 +110,8 @@ impl Service {
     /// [`ServiceError::Database`] and [`ServiceError::Unreadable`].
     pub async fn unsent_outcomes(&self) -> Result<Vec<WorkOrderClosed>, ServiceError> {
         let found = sqlx::query(
-            "SELECT w.number, w.asset, w.case_id, w.outcome, w.updated_at,
+            "SELECT w.number, w.asset, w.case_id, w.outcome, w.failure_mode, w.found_mode, w.part,
+                    w.updated_at,
                     (SELECT l.note FROM work_order_log l WHERE l.work_order = w.number
                      ORDER BY l.number DESC LIMIT 1) AS closing_note
              FROM work_orders w

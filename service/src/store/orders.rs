@@ -1,12 +1,12 @@
 //! What is done with work orders: writing, raising, stepping, marking as delivered.
 
 use sqlx::{Sqlite, SqliteConnection, Transaction};
-use telemetry::{Advisory, EngineerId, Outcome, Timestamp, WorkOrderId};
+use telemetry::{Advisory, EngineerId, FailureMode, Outcome, Timestamp, WorkOrderId};
 
 use super::{Service, assets::require_asset, commit, failed, not_found, order_reads::read_order};
 use crate::{
-    Action, LogEntry, Name, NewWorkOrder, Note, ServiceError, Step, WorkOrder, WorkOrderStatus,
-    lifecycle,
+    Action, Found, LogEntry, Name, NewWorkOrder, Note, ServiceError, Step, WorkOrder,
+    WorkOrderStatus, lifecycle,
     work_order::{check_new, check_time, due_by, kind_of, order_id, order_number, top_signals},
 };
 
@@ -172,8 +172,12 @@ impl Service {
         note: &Note,
     ) -> Result<WorkOrder, ServiceError> {
         let doing = format!("changing work order {id}");
-        if let Step::Schedule { scheduled_for, .. } = &step {
-            check_time("scheduled_for", Some(*scheduled_for))?;
+        match &step {
+            Step::Schedule { scheduled_for, .. } => {
+                check_time("scheduled_for", Some(*scheduled_for))?;
+            }
+            Step::Complete(found) => found.check()?,
+            _ => {}
         }
         let mut tx = self.begin(&doing).await?;
         let number = require_number(id)?;
@@ -188,8 +192,8 @@ impl Service {
             "UPDATE work_orders SET status = ?, outcome = ?, updated_at = ? WHERE number = ?",
         )
         .bind(to.as_str())
-        .bind(match step {
-            Step::Complete { outcome } => Some(outcome.as_str()),
+        .bind(match &step {
+            Step::Complete(found) => Some(found.outcome.as_str()),
             _ => None,
         })
         .bind(now.as_micros())
@@ -266,7 +270,8 @@ impl Service {
         outcome: Outcome,
         note: &Note,
     ) -> Result<WorkOrder, ServiceError> {
-        self.step(id, by, Step::Complete { outcome }, note).await
+        self.step(id, by, Step::Complete(Found::of(outcome)), note)
+            .await
     }
 
     /// [`Service::step`] with [`Step::Cancel`].
@@ -337,6 +342,18 @@ async fn apply(
             .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;
+    }
+    if let Step::Complete(found) = step {
+        sqlx::query(
+            "UPDATE work_orders SET found_mode = ?, part = ?, done_at = ? WHERE number = ?",
+        )
+        .bind(found.failure_mode.as_ref().map(FailureMode::as_str))
+        .bind(found.part.as_ref().map(Name::as_str))
+        .bind(found.done_at.map(Timestamp::as_micros))
+        .bind(number)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("writing what an order found"))?;
     }
     let ends = matches!(step.action(), Action::Complete | Action::Cancel);
     if ends && !note.is_empty() {

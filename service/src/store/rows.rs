@@ -4,16 +4,18 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
-use telemetry::{AssetId, CredentialId, DeviceId, SignalLimits, Timestamp, WorkOrderClosed};
+use telemetry::{
+    AssetId, CredentialId, DeviceId, FailureMode, Outcome, SignalLimits, Timestamp, WorkOrderClosed,
+};
 
 use super::{
     credentials::quota,
     registry::{DeviceEntry, StoredCredential},
 };
 use crate::{
-    Asset, CredentialKind, Customer, CustomerRef, Device, DeviceSignal, Engineer, LogEntry, Note,
-    ServiceError, Site, SiteRef, WorkOrder, WorkOrderKind, WorkOrderStatus, onboard::KnownAsset,
-    work_order::order_id,
+    Asset, CredentialKind, Customer, CustomerRef, Device, DeviceSignal, EndedOrder, Engineer,
+    Found, LogEntry, Name, Note, ServiceError, Site, SiteRef, WorkOrder, WorkOrderKind,
+    WorkOrderStatus, onboard::KnownAsset, work_order::order_id,
 };
 
 /// Reads the columns of one row.
@@ -264,6 +266,9 @@ pub(super) fn work_order(row: &SqliteRow) -> Result<WorkOrder, ServiceError> {
         engineer_name: read.maybe_word("engineer_name")?,
         scheduled_for: read.maybe_time("scheduled_for")?,
         outcome: read.maybe_word("outcome")?,
+        found_mode: read.maybe_word("found_mode")?,
+        part: read.maybe_word("part")?,
+        done_at: read.maybe_time("done_at")?,
         note: read.word("note")?,
         created_at: read.time("created_at")?,
         updated_at: read.time("updated_at")?,
@@ -292,12 +297,50 @@ pub(super) fn closed(row: &SqliteRow) -> Result<WorkOrderClosed, ServiceError> {
         row,
         name: "an ended work order",
     };
+    let outcome = read.maybe_word("outcome")?;
+    let (said, expected) = (
+        read.maybe_word("found_mode")?,
+        read.maybe_word("failure_mode")?,
+    );
     Ok(WorkOrderClosed {
         work_order: order_id(read.get("number")?),
         asset: read.word("asset")?,
         case: read.maybe_word("case_id")?,
-        outcome: read.maybe_word("outcome")?,
+        failure_mode: outcome.and_then(|outcome| Found::failure_mode(outcome, said, expected)),
+        outcome,
+        part: read
+            .maybe_word::<Name>("part")?
+            .map(|part| part.to_string()),
         at: read.time("updated_at")?,
         note: read.word::<Note>("closing_note")?.to_string(),
+    })
+}
+
+/// An ended order joined with its asset and customer, for the savings ledger; not priced yet.
+pub(super) fn ended_order(row: &SqliteRow) -> Result<EndedOrder, ServiceError> {
+    let read = Reader {
+        row,
+        name: "an ended work order",
+    };
+    let outcome = read.word("outcome")?;
+    let expected: Option<FailureMode> = read.maybe_word("failure_mode")?;
+    let said = read.maybe_word("found_mode")?;
+    Ok(EndedOrder {
+        id: order_id(read.get("number")?),
+        asset: read.word("asset")?,
+        asset_name: read.word("asset_name")?,
+        customer: read.word("customer")?,
+        customer_name: read.word("customer_name")?,
+        model: read.word("model")?,
+        case: read.maybe_word("case_id")?,
+        kind: read.named("kind", WorkOrderKind::parse)?,
+        outcome,
+        failure_mode: match outcome {
+            Outcome::OtherFaultFound => said,
+            _ => said.or(expected),
+        },
+        opened_at: read.time("opened_at")?,
+        done_at: read.time("done_at")?,
+        prices: None,
     })
 }

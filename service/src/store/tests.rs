@@ -8,14 +8,15 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use telemetry::{
-    CaseId, CustomerId, EngineerId, ManualClock, Outcome, Severity, SiteId, WorkOrderClosed,
+    CaseId, CustomerId, EngineerId, FailureMode, ManualClock, Outcome, Severity, SiteId,
+    WorkOrderClosed,
 };
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Action, Asset, AssetQuery, AssetUpdate, LogEntry, Name, NewAsset, NewCustomer, NewEngineer,
-    NewSite, NewWorkOrder, Note, Site, Step, TimeZoneName, WorkOrder, WorkOrderDetail,
+    Action, Asset, AssetQuery, AssetUpdate, Found, LogEntry, Name, NewAsset, NewCustomer,
+    NewEngineer, NewSite, NewWorkOrder, Note, Site, Step, TimeZoneName, WorkOrder, WorkOrderDetail,
     WorkOrderKind, WorkOrderQuery, WorkOrderStatus, lifecycle,
     testing::{advisory, prognosis, t},
 };
@@ -100,9 +101,7 @@ fn step(action: Action, engineer: &EngineerId) -> Step {
             scheduled_for: t(9_000),
         },
         Action::Start => Step::Start,
-        Action::Complete => Step::Complete {
-            outcome: Outcome::Confirmed,
-        },
+        Action::Complete => Step::Complete(Found::of(Outcome::Confirmed)),
         Action::Cancel => Step::Cancel,
     }
 }

@@ -78,3 +78,56 @@ fn a_predictive_order_is_not_written_by_hand() {
     );
     assert!(check_new(&order(WorkOrderKind::Corrective, Some(t(5)))).is_ok());
 }
+
+#[test]
+fn only_who_found_something_names_what_failed_and_what_was_replaced() {
+    let mode = FailureMode::new("seal-leak").ok();
+    let part = Name::new("lip seal 40x55").ok();
+    for (outcome, names_mode, names_part) in [
+        (Outcome::Confirmed, true, true),
+        (Outcome::OtherFaultFound, true, true),
+        (Outcome::SensorFault, false, true),
+        (Outcome::NoFaultFound, false, false),
+        (Outcome::Duplicate, false, false),
+        (Outcome::Deferred, false, false),
+    ] {
+        let plain = Found::of(outcome);
+        let with_mode = Found {
+            failure_mode: mode.clone(),
+            ..plain.clone()
+        };
+        let with_part = Found {
+            part: part.clone(),
+            ..plain.clone()
+        };
+        assert!(plain.check().is_ok());
+        assert_eq!(with_mode.check().is_ok(), names_mode, "{outcome}");
+        assert_eq!(with_part.check().is_ok(), names_part, "{outcome}");
+    }
+    let beyond = Found {
+        done_at: Some(Timestamp::MAX),
+        ..Found::of(Outcome::Confirmed)
+    };
+    assert!(beyond.check().is_err());
+}
+
+#[test]
+fn a_confirmation_without_a_word_confirms_what_was_expected() {
+    let mode = |text: &str| FailureMode::new(text).ok();
+    for (outcome, said, really) in [
+        (Outcome::Confirmed, None, mode("bearing-wear")),
+        (Outcome::Confirmed, mode("imbalance"), mode("imbalance")),
+        (Outcome::OtherFaultFound, None, None),
+        (
+            Outcome::OtherFaultFound,
+            mode("imbalance"),
+            mode("imbalance"),
+        ),
+        (Outcome::NoFaultFound, None, None),
+    ] {
+        assert_eq!(
+            Found::failure_mode(outcome, said, mode("bearing-wear")),
+            really
+        );
+    }
+}

@@ -199,6 +199,16 @@ impl AssetModel {
         self.components.iter().find(|one| one.id == *id)
     }
 
+    /// Whether mending a fault of this mode begins a new life of this component. A fault that
+    /// nobody named, or that belongs to no component, is the whole machine's; so is the life when no component is asked for.
+    pub fn renews(&self, component: Option<&ComponentId>, mode: Option<&FailureMode>) -> bool {
+        let of_mode = mode.and_then(|mode| self.component_of(mode));
+        match (component, of_mode) {
+            (Some(component), Some(of_mode)) => of_mode.id == *component,
+            _ => true,
+        }
+    }
+
     /// A name of a signature as the signal it speaks of and the feature of it: the whole name
     /// is a declared signal, or all before its last dot is one and the feature follows.
     /// None for a name that is neither; derived names come back whole.

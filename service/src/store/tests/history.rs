@@ -83,3 +83,80 @@ async fn lives_come_from_the_history_and_from_orders() {
     let lives = service.lives(&query).await.unwrap();
     assert_eq!(lives[0].lives[0], life(300, Some(8_500), false));
 }
+
+/// A life of one component ends when that one was mended, by the clock of the machine.
+#[tokio::test]
+async fn an_order_ends_the_life_of_what_was_mended_when_the_machine_says_so() {
+    let bench = Bench::new();
+    let mut model = telemetry::AssetModel::new(
+        AssetModelId::new("centrifugal-pump").unwrap(),
+        "Pump",
+        "泵",
+        Vec::new(),
+    );
+    let component = |id: &str| telemetry::ComponentId::new(id).unwrap();
+    for (id, mode) in [("bearing", "bearing-wear"), ("seal", "seal-leak")] {
+        model.components.push(telemetry::Component {
+            id: component(id),
+            name_en: id.to_owned(),
+            name_zh: id.to_owned(),
+            weight: 1.0,
+        });
+        let mode = FailureMode::new(mode).unwrap();
+        model.failure_modes.push(telemetry::FailureModeSignature {
+            component: Some(component(id)),
+            ..telemetry::FailureModeSignature::new(mode, id, id, Vec::new())
+        });
+    }
+    let models = BTreeMap::from([(model.id.clone(), Arc::new(model))]);
+    let config = ServiceConfig {
+        models: Arc::new(models),
+        ..ServiceConfig::default()
+    };
+    let clock = Arc::new(bench.clock.clone());
+    let service = Service::open(&bench.path, config, clock).await.unwrap();
+    let assets = "asset,model,installed_at\npump-1,centrifugal-pump,1970-01-01T00:05:00Z\n";
+    let options = HistoryOptions::default();
+    let kind = HistoryKind::Assets;
+    service
+        .import_history(kind, assets.as_bytes(), &options)
+        .await
+        .unwrap();
+    let (mei, none) = (name("Mei"), Note::empty());
+    let jo = engineer(&service).await;
+    for (case, found_mode, done_at) in [
+        ("C-1", None, 1_000),
+        ("C-2", FailureMode::new("seal-leak").ok(), 2_000),
+    ] {
+        let id = service
+            .submit(&advisory(case, "pump-1", Severity::Critical))
+            .await
+            .unwrap();
+        service.approve(&id, &mei, &none).await.unwrap();
+        service
+            .schedule(&id, &mei, &jo, t(7_000), &none)
+            .await
+            .unwrap();
+        service.start(&id, &mei, &none).await.unwrap();
+        let found = Found {
+            failure_mode: found_mode,
+            done_at: Some(t(done_at)),
+            ..Found::of(Outcome::Confirmed)
+        };
+        let done = Step::Complete(found);
+        service.step(&id, &mei, done, &none).await.unwrap();
+    }
+    for (of, ends) in [
+        (Some("bearing"), vec![1_000]),
+        (Some("seal"), vec![2_000]),
+        (None, vec![1_000, 2_000]),
+    ] {
+        let query = LivesQuery {
+            model: AssetModelId::new("centrifugal-pump").unwrap(),
+            component: of.map(component),
+        };
+        let lives = service.lives(&query).await.unwrap();
+        let ended: Vec<_> = lives[0].lives.iter().filter_map(|life| life.to).collect();
+        assert_eq!(ended, ends.into_iter().map(t).collect::<Vec<_>>(), "{of:?}");
+    }
+}

@@ -238,6 +238,8 @@ async fn the_end_of_an_order_waits_in_the_outbox_until_it_was_delivered() {
         asset: asset("pump-1"),
         case: None,
         outcome: None,
+        failure_mode: None,
+        part: None,
         at: t(6_000),
         note: "not needed".to_owned(),
     };
@@ -246,6 +248,9 @@ async fn the_end_of_an_order_waits_in_the_outbox_until_it_was_delivered() {
         asset: asset("pump-1"),
         case: Some(CaseId::new("C-1").unwrap()),
         outcome: Some(Outcome::Confirmed),
+        // Nobody said otherwise: it is what the order was raised for.
+        failure_mode: Some(FailureMode::new("bearing-wear").unwrap()),
+        part: None,
         at: t(7_000),
         note: String::new(),
     };
