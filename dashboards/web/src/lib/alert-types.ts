@@ -1,7 +1,7 @@
 // The shapes of the API of cases and the people who work on them: verdicts, suppression,
 // silences, alarm rates, rotas, escalations and notifications.
 
-import type { Iso, Label } from './types';
+import type { Iso, Label, Severity } from './types';
 
 /** What a case is about: a sensor that cannot be believed, a change of duty, or the machine. */
 export type Verdict = 'sensor' | 'operating' | 'machine';
@@ -62,13 +62,18 @@ export interface AlarmRate {
   standing: number;
 }
 
+/** Somebody who is told. */
 export interface Person {
   id: string;
   name: string;
   roles: string[];
   language: string;
   sites: string[];
-  channels: string[];
+  email: string | null;
+  channel: string;
+  /** How they are told of what is critical, when that is another way. */
+  urgent_channel: string | null;
+  /** The rotas by which they are on call now. */
   on_call: string[];
 }
 
@@ -77,49 +82,57 @@ export interface Duty {
   name: string;
   from: Iso;
   until: Iso;
+  stands_in: boolean;
 }
 
+/** Somebody who stands in; those without a number stand in the configuration and are changed there. */
 export interface Override {
-  id: number;
+  id: number | null;
   person: string;
   from: Iso;
   until: Iso;
-  by: string;
+  by: string | null;
 }
 
 export interface Rota {
-  name: string;
+  id: string;
   time_zone: string;
   members: string[];
+  sites: string[];
   now: Duty | null;
   ahead: Duty[];
   overrides: Override[];
 }
 
+/** How far the chain of a case has come. */
 export interface Escalation {
   case: string;
-  asset: string;
-  severity: string;
+  asset: string | null;
+  severity: Severity | null;
   chain: string;
   since: Iso;
   acknowledged_at: Iso | null;
   resolved_at: Iso | null;
   next_at: Iso | null;
-  next: { after_s: number; unless: string; to: string } | null;
-  told: { step: number; at: Iso; to: string[] }[];
+  /** `to` is `on_call`, `assignee`, or `rota:`, `role:`, `person:` or `channel:` with a name. */
+  next: { step: number; after_s: number; unless: string; to: string } | null;
+  told: { step: number; at: Iso }[];
 }
 
-export type NotificationState = 'waiting' | 'held' | 'sent' | 'digested' | 'withdrawn' | 'stuck';
+export const NOTIFICATION_STATES = ['stuck', 'waiting', 'sent', 'digested', 'withdrawn'] as const;
+export type NotificationState = (typeof NOTIFICATION_STATES)[number];
 
 export interface Notification {
   id: string;
   kind: string;
   case: string | null;
   work_order: string | null;
+  severity: Severity | null;
   person: string | null;
+  /** `person:`, `group:` or `customer:` with an id. */
   recipient: string;
   channel: string;
-  channel_kind: string;
+  channel_kind: string | null;
   subject: string;
   state: NotificationState;
   attempts: number;
@@ -129,11 +142,15 @@ export interface Notification {
   last_error: string | null;
 }
 
-export type NotificationSummary = Partial<Record<NotificationState, number>>;
+export type NotificationSummary = Record<NotificationState, number>;
 
 export interface CalendarFeed {
   id: number;
-  url: string;
+  engineer: string | null;
+  by: string;
+  entered_at: Iso;
+  /** Where calendars read it; told once. */
+  path: string | null;
 }
 
 /** What came of computing a case's evidence anew. */

@@ -42,7 +42,6 @@ export function sourceWords(source: CaseSource): string {
 
 const NOTIFICATION: Record<NotificationState, () => string> = {
   waiting: m.notification_waiting,
-  held: m.notification_held,
   sent: m.notification_sent,
   digested: m.notification_digested,
   withdrawn: m.notification_withdrawn,
@@ -53,9 +52,9 @@ export const notificationWord = (state: NotificationState): string => NOTIFICATI
 
 const NOTICE: Record<string, () => string> = {
   opened: m.event_opened,
-  severity_raised: m.event_severity_raised,
+  risen: m.event_severity_raised,
   assigned: m.event_assigned,
-  handed_over: m.event_handed_over,
+  commented: m.event_commented,
   escalated: m.event_escalated,
   digest: m.notice_digest,
   visit: m.notice_visit,
@@ -69,14 +68,17 @@ const ROLE: Record<string, () => string> = {
   planner: m.role_planner,
   engineer: m.role_engineer,
   regional_manager: m.role_regional_manager,
+  'regional-manager': m.role_regional_manager,
   headquarters: m.role_headquarters,
 };
 
 /** Who is told: a role by its word, a person by name. */
 export function recipientWords(to: string, names: ReadonlyMap<string, string>): string {
-  const role = /^role:(.+)$/.exec(to)?.[1];
-  if (role !== undefined) return ROLE[role]?.() ?? role.replaceAll('_', ' ');
-  const rota = /^rota:(.+)$/.exec(to)?.[1];
-  return rota !== undefined ? m.on_call_of({ rota }) : (names.get(to) ?? to);
+  if (to === 'on_call') return m.whoever_on_call();
+  if (to === 'assignee') return m.whoever_has_it();
+  const [, kind, name = ''] = /^(role|rota|person|channel|group|customer):(.+)$/.exec(to) ?? [];
+  if (kind === 'role') return ROLE[name]?.() ?? name.replaceAll(/[_-]/g, ' ');
+  if (kind === 'rota') return m.on_call_of({ rota: name });
+  if (kind === 'customer') return m.customer_of({ customer: name });
+  return kind === undefined ? (names.get(to) ?? to) : (names.get(name) ?? name);
 }
-export const roleWord = (role: string): string => ROLE[role]?.() ?? role.replaceAll('_', ' ');

@@ -6,12 +6,12 @@ export interface PlanPart {
   part: string;
   name: Label;
   quantity: number;
-  unit_cost: number | null;
+  unit_cost: number;
 }
 
 export interface PlanStep {
   text: Label;
-  minutes: number | null;
+  minutes: number;
 }
 
 /** What a repair takes; the copy an order carries does not change with the plan. */
@@ -19,6 +19,8 @@ export interface JobPlan {
   id: string;
   version: number;
   name: Label;
+  /** How many people it takes. */
+  crew: number;
   duration_s: number;
   skills: string[];
   safety: Label[];
@@ -27,10 +29,10 @@ export interface JobPlan {
 }
 
 export interface Costs {
-  planned: number | null;
-  failure: number | null;
+  planned: number;
+  failure: number;
+  inspection: number;
   expected_avoided: number | null;
-  actual: number | null;
   currency: string;
 }
 
