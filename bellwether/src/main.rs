@@ -15,6 +15,7 @@ mod export;
 mod import;
 mod logs;
 mod models;
+mod notify;
 mod outcomes;
 mod pipeline;
 mod prognosis;

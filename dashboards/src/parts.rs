@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
-use alerting::CaseDesk;
+use alerting::{CaseDesk, notify::Office};
 use historian::{InfluxMonitor, Journal, ModelRegistry, Store, TimeSeries};
 use ingest::{IngestStats, Intake};
 use service::Service;
@@ -45,6 +45,12 @@ pub struct Parts {
     /// Told when an order was completed or cancelled here, so that its outcome is delivered
     /// at once instead of at the next look into the outbox.
     pub outcomes: Arc<Notify>,
+    /// Who is told of cases, and how.
+    pub office: Arc<Office>,
+    /// Rung when there is something to tell.
+    pub notify: Arc<Notify>,
+    /// Where people reach the pages from outside, when that was configured.
+    pub link: Option<String>,
     /// The address the server listens on, one of the names it answers to.
     pub bind: SocketAddr,
     /// Further host names it answers to.

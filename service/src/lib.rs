@@ -19,6 +19,7 @@
 //! | [`onboard`]    | devices by the hundred: one CSV, every error, all or nothing       |
 //! | [`store`]      | [`Service`]: the SQLite file, the device registry, the ports       |
 
+pub mod contact;
 pub mod credential;
 mod error;
 pub mod history;
@@ -33,6 +34,7 @@ pub mod store;
 mod testing;
 pub mod work_order;
 
+pub use contact::{Contact, ContactLanguage};
 pub use credential::{
     Access, CertificateBinding, Credential, CredentialKind, IssuedToken, TokenSpec,
 };

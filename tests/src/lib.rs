@@ -23,6 +23,7 @@ pub mod ports;
 pub mod program;
 pub mod pump;
 pub mod recordings;
+pub mod sinks;
 pub mod tools;
 pub mod wait;
 

@@ -46,6 +46,11 @@ impl Follower {
         now: Timestamp,
     ) -> Result<(), NotifierError> {
         let mut position = self.position().await?;
+        let entered = self.desk.stand_ins(now).await?;
+        let office = Office {
+            directory: self.office.directory.with(&entered),
+            channels: self.office.channels.clone(),
+        };
         loop {
             let lines = self.lines(position).await?;
             let Some(last) = lines.last().map(|(number, _, _)| *number) else {
@@ -64,12 +69,18 @@ impl Follower {
                     facts,
                 });
             }
-            self.take(&news, last, now).await?;
+            self.take(&office, &news, last, now).await?;
             position = last;
         }
     }
 
-    async fn take(&self, news: &[News], last: i64, now: Timestamp) -> Result<(), AlertingError> {
+    async fn take(
+        &self,
+        office: &Office,
+        news: &[News],
+        last: i64,
+        now: Timestamp,
+    ) -> Result<(), AlertingError> {
         let doing = "following the case log";
         let mut tx = self.desk.begin(doing).await?;
         for one in news {
@@ -83,7 +94,7 @@ impl Follower {
             let Planned {
                 escalation,
                 messages,
-            } = plan(&self.office, one, known.clone(), now);
+            } = plan(office, one, known.clone(), now);
             if escalation != known
                 && let Some(state) = &escalation
             {
@@ -117,7 +128,8 @@ impl Follower {
             .fetch_one(self.desk.reader())
             .await
             .map_err(failed(doing))?;
-        self.take(&[], newest, Timestamp::EPOCH).await?;
+        self.take(&self.office, &[], newest, Timestamp::EPOCH)
+            .await?;
         Ok(newest)
     }
 

@@ -44,5 +44,5 @@ pub mod words;
 pub use channel::{Channel, ChannelKind, Channels};
 pub use driver::{Facts, Notifier, NotifierError, NotifierParts};
 pub use message::{Content, Kind, Message, Recipient};
-pub use plan::{Office, Visit};
 pub use outbox::{Outbox, OutboxCounts, OutboxQuery, Sending, State};
+pub use plan::{Office, Visit};

@@ -123,6 +123,17 @@ impl Directory {
         self.chains.iter().find(|chain| chain.id == *id)
     }
 
+    /// The same with those who stand in as people entered it, after those of the configuration.
+    #[must_use]
+    pub fn with(&self, entered: &[(RotaId, Override)]) -> Self {
+        let mut directory = self.clone();
+        for rota in &mut directory.rotas {
+            let its = entered.iter().filter(|(of, _)| *of == rota.id);
+            rota.overrides.extend(its.map(|(_, one)| one.clone()));
+        }
+        directory
+    }
+
     /// The rota with this id.
     pub fn rota(&self, id: &RotaId) -> Option<&Rota> {
         self.rotas.iter().find(|rota| rota.id == *id)

@@ -22,7 +22,10 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use alerting::CaseDesk;
+use alerting::{
+    CaseDesk,
+    notify::{Notifier, NotifierParts},
+};
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
 use historian::{Journal, JournalConfig, MODELS_FILE, ModelRegistry, Store, StoreConfig};
@@ -37,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    notify::House,
     outcomes::Outcomes,
     pipeline::{Pipeline, PipelineParts},
     prognosis::{gather::Sources, trainer::Trainer},
@@ -191,6 +195,20 @@ impl App {
             tasks.intake("a subscriber", subscriber.run(shutdown.clone()));
         }
         let influx = influx::start(&self.config, &parts, &mut tasks, &readers_stop).await?;
+        let (office, wake) = (Arc::new(self.config.notify.office.clone()), Arc::default());
+        let notifier = Notifier::open(NotifierParts {
+            desk: parts.cases.clone(),
+            office: Arc::clone(&office),
+            facts: Arc::new(House {
+                service: parts.service.clone(),
+                models: Arc::clone(&self.models),
+            }),
+            clock: Arc::new(SystemClock),
+            wake: Arc::clone(&wake),
+            link: self.config.notify.link.clone(),
+            source: self.config.notify.source.clone(),
+        });
+        let notifier = notifier.await.context("cannot open the notifications")?;
         let dashboards = dashboards::Parts {
             journal: parts.journal.clone(),
             store: parts.store.clone(),
@@ -206,6 +224,9 @@ impl App {
             models: Arc::clone(&self.models),
             clock: Arc::new(SystemClock),
             outcomes: Arc::clone(&self.outcomes),
+            office: Arc::clone(&office),
+            notify: Arc::clone(&wake),
+            link: self.config.notify.link.clone(),
             bind: self.http.local_addr()?,
             allowed_hosts: Vec::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -229,6 +250,7 @@ impl App {
             wake: self.outcomes,
         };
         tasks.reader("the outcomes", outcomes.run(readers_stop.clone()));
+        tasks.reader("the notifications", notifier.run(readers_stop.clone()));
         let trainer = trainer(&self.config, &parts, &self.models);
         tasks.reader("the training", trainer.run(readers_stop.clone()));
         let uses = save_uses(parts.service.clone(), readers_stop.clone());

@@ -10,6 +10,7 @@ mod influx;
 mod ingest;
 mod layers;
 mod listener;
+mod notify;
 mod sections;
 mod values;
 
@@ -25,6 +26,7 @@ pub(crate) use self::influx::Queries;
 pub(crate) use self::{
     ingest::{Ingest, Protocol},
     listener::Listener,
+    notify::Notify,
 };
 pub(crate) use layers::{CONFIG_VARIABLE, ConfigError, Layers};
 pub(crate) use sections::{Analytics, Http, Log, LogFormat, Models, Prognosis, Service};
@@ -61,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) prognosis: Prognosis,
     /// `[service]`
     pub(crate) service: Service,
+    /// `[notify]`
+    pub(crate) notify: Notify,
     /// `[models]`
     pub(crate) models: Models,
     /// `[log]`
@@ -106,6 +110,7 @@ impl TryFrom<Layers> for Config {
             analytics: Analytics::take(&mut keys)?,
             prognosis: Prognosis::take(&mut keys)?,
             service: Service::take(&mut keys)?,
+            notify: Notify::take(&mut keys)?,
             models: Models::take(&mut keys)?,
             log: Log::take(&mut keys)?,
         };
@@ -261,6 +266,19 @@ pub(crate) fn known_keys() -> Vec<String> {
     layers.add_flag("--set", "ingest.subscriber.0.url", "mqtt://127.0.0.1:1884");
     layers.add_flag("--set", "ingest.topic.0.pattern", "telemetry/{device}");
     layers.add_flag("--set", "historian.signal.0.pattern", "vibration_*");
+    for (key, text) in [
+        ("channel.0.id", "hook"),
+        ("channel.0.url", "https://example.com/"),
+        ("person.0.id", "wang-li"),
+        ("person.0.channel", "hook"),
+        ("rota.0.id", "plant"),
+        ("rota.0.first_turn", "2026-01-05T08:00"),
+        ("rota.0.members", "wang-li"),
+        ("chain.0.id", "urgent"),
+        ("chain.0.steps", "0s on_call"),
+    ] {
+        layers.add_flag("--set", &format!("notify.{key}"), text);
+    }
     let mut keys = Keys::new(layers);
     Ingest::take(&mut keys).unwrap();
     Http::take(&mut keys).unwrap();
@@ -268,6 +286,7 @@ pub(crate) fn known_keys() -> Vec<String> {
     Analytics::take(&mut keys).unwrap();
     Prognosis::take(&mut keys).unwrap();
     Service::take(&mut keys).unwrap();
+    Notify::take(&mut keys).unwrap();
     Models::take(&mut keys).unwrap();
     Log::take(&mut keys).unwrap();
     keys.known.push("data_dir".to_owned());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use service::Asset;
 use telemetry::{
     AssetId, AssetModel, CaseId, ConditionState, DeviceId, Evidence, FailureMode, Outcome,
-    Severity, SignalName, Timestamp, WorkOrderId,
+    PersonId, Severity, SignalName, Timestamp, WorkOrderId,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -86,6 +86,9 @@ pub struct CaseView {
     pub explanation: Text,
     /// The latest forecast, when one can be made.
     pub prognosis: Option<PrognosisView>,
+    /// The person who has it in hand.
+    #[schema(value_type = Option<String>)]
+    pub assignee: Option<PersonId>,
     /// The work order raised for it.
     #[schema(value_type = Option<String>)]
     pub work_order: Option<WorkOrderId>,
@@ -154,6 +157,7 @@ fn view(api: &Shared, case: Case, asset: Option<&Asset>) -> CaseView {
         score: case.score,
         peak_score: case.peak_score,
         evidence: case.evidence,
+        assignee: case.assignee,
         work_order: case.work_order,
         outcome: case.outcome,
     }
@@ -299,5 +303,6 @@ pub(crate) async fn acknowledge(
     let now = api.parts.clock.now();
     let case = api.parts.cases.acknowledge(&id, &body.by, now).await?;
     api.parts.events.case_changed(&id);
+    api.parts.notify.notify_one();
     named(&api, case).await.map(Json)
 }

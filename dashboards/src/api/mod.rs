@@ -10,6 +10,8 @@
 //! everything else is the web UI.
 
 pub mod assets;
+pub mod calendar;
+pub mod case_people;
 pub mod cases;
 pub mod course;
 pub mod customers;
@@ -28,8 +30,10 @@ mod ledger;
 mod list;
 mod metrics;
 pub mod models;
+pub mod notifications;
 pub mod onboarding;
 pub mod page;
+pub mod people;
 mod problem;
 pub mod prognosis_models;
 pub mod readings;
@@ -138,6 +142,7 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(course::get))
         .routes(routes!(assets::reasons::accept_normal))
         .routes(routes!(customers::list, customers::create))
+        .routes(routes!(customers::update))
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(engineers::list, engineers::create))
         .routes(routes!(models::list))
@@ -175,6 +180,7 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(cases::list))
         .routes(routes!(cases::get))
         .routes(routes!(cases::acknowledge))
+        .merge(people_resources())
         .routes(routes!(work_orders::list, work_orders::create))
         .routes(routes!(work_orders::get))
         .routes(routes!(work_orders::approve))
@@ -191,6 +197,26 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(dead_letters::payload))
         .routes(routes!(status::get))
         .routes(routes!(stream::stream))
+}
+
+/// Who is told, who is on call, what was told, and calendars.
+fn people_resources() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(case_people::assign))
+        .routes(routes!(case_people::hand_over))
+        .routes(routes!(case_people::comment))
+        .routes(routes!(people::list))
+        .routes(routes!(people::rotas))
+        .routes(routes!(people::stand_in))
+        .routes(routes!(people::stand_in_no_more))
+        .routes(routes!(people::escalations))
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::summary))
+        .routes(routes!(notifications::retry))
+        .routes(routes!(notifications::test))
+        .routes(routes!(calendar::list, calendar::create))
+        .routes(routes!(calendar::forget))
+        .routes(routes!(calendar::get))
 }
 
 /// The whole service: API, web UI and what stands before them.

@@ -7,7 +7,11 @@ use serde::Serialize;
 use telemetry::{DeviceId, Offset, SignalName, Timestamp};
 use utoipa::ToSchema;
 
-use super::{Shared, dead_letters, problem::Problem};
+use super::{
+    Shared, dead_letters,
+    notifications::{self, NotificationSummary},
+    problem::Problem,
+};
 
 /// How the program fares.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -40,6 +44,8 @@ pub struct StatusView {
     pub noticed: NoticedView,
     /// Who was kept out or slowed down.
     pub access: AccessView,
+    /// Messages to people; stuck ones want a person to look.
+    pub notifications: NotificationSummary,
     /// The journal.
     pub journal: JournalView,
     /// Parts of the store that could not be read and were set aside, newest first.
@@ -303,6 +309,7 @@ pub(crate) async fn get(State(api): State<Shared>) -> Result<Json<StatusView>, P
         dead_letters_dropped: journal.dead_letters.dropped,
         noticed: NoticedView::of(&ingest),
         access: AccessView::of(&ingest),
+        notifications: notifications::counts(&api).await?,
         journal: JournalView {
             committed: committed.0,
             oldest: journal.oldest.0,

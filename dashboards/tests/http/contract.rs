@@ -108,7 +108,11 @@ async fn every_route_is_described_and_every_description_is_a_route() {
     }
     let mut promised: Vec<(String, String)> = ROUTES
         .iter()
-        .chain(&[("get", "/api/v1/stream")])
+        .chain(&[
+            ("get", "/api/v1/stream"),
+            ("get", "/api/v1/calendar/{file}"),
+        ])
+        .chain(&crate::people::ROUTES)
         .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
         .collect();
     described.sort();

@@ -13,6 +13,7 @@ mod devices;
 mod errors;
 mod export;
 mod ledger;
+mod people;
 mod plant;
 mod prognosis;
 mod quarantine;

@@ -8,6 +8,7 @@
 //! the same lock.
 
 mod assets;
+mod contacts;
 mod credentials;
 mod devices;
 mod history;

@@ -9,7 +9,7 @@ use service::AssetQuery;
 use super::{counter, counters, gauge, gauges};
 use crate::{
     api::{
-        Shared, dead_letters,
+        Shared, dead_letters, notifications,
         problem::Problem,
         status,
         summary::{self, Composer},
@@ -261,6 +261,17 @@ pub(super) async fn work(registry: &mut Registry, api: &Shared) -> Result<(), Pr
         "status",
         by_status,
     );
+    let told = notifications::counts(api).await?;
+    let by_state = [
+        ("waiting", told.waiting),
+        ("sent", told.sent),
+        ("digested", told.digested),
+        ("withdrawn", told.withdrawn),
+        ("stuck", told.stuck),
+    ];
+    let by_state = by_state.map(|(word, count)| (word.to_owned(), count as f64));
+    let help = "Notifications by state; a person has to look at stuck ones";
+    gauges(registry, "notifications", help, "state", by_state);
     quarantine(registry, api).await?;
     let states = asset_states(api).await?;
     let states = states
