@@ -18,6 +18,7 @@
 
 pub mod case;
 pub mod desk;
+pub mod rules;
 mod error;
 pub mod lifecycle;
 pub mod notify;

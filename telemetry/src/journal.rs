@@ -140,6 +140,14 @@ pub enum Event {
         /// When it was changed.
         at: Timestamp,
     },
+    /// The program listens: told when it begins, and once in a while as long as a rule waits for
+    /// data that do not come. Only while somebody listens is silence missing data.
+    Listening {
+        /// Whether nobody listened before.
+        began: bool,
+        /// When it was told.
+        at: Timestamp,
+    },
     /// What an alert needs to rise was moved because of what its orders found, or moved back.
     AlertsRecalibrated {
         /// Whose alerts.

@@ -18,6 +18,7 @@ mod ids;
 mod journal;
 mod places;
 mod ports;
+pub mod reorder;
 mod rules;
 mod time;
 mod units;

@@ -88,15 +88,18 @@ pub struct MachineClass {
 impl Limits {
     /// The limits of the standard; see the module for its edition.
     pub const fn of(group: MachineGroup, foundation: Foundation) -> Self {
-        let (velocity_mm_s, displacement_um) = match (group, foundation) {
-            (MachineGroup::Large, Foundation::Rigid) => ([2.3, 4.5, 7.1], [29.0, 57.0, 90.0]),
-            (MachineGroup::Large, Foundation::Flexible) => ([3.5, 7.1, 11.0], [45.0, 90.0, 140.0]),
-            (MachineGroup::Medium, Foundation::Rigid) => ([1.4, 2.8, 4.5], [22.0, 45.0, 71.0]),
-            (MachineGroup::Medium, Foundation::Flexible) => ([2.3, 4.5, 7.1], [37.0, 71.0, 113.0]),
+        let group = match group {
+            MachineGroup::Large => telemetry::VibrationGroup::One,
+            MachineGroup::Medium => telemetry::VibrationGroup::Two,
         };
+        let foundation = match foundation {
+            Foundation::Rigid => telemetry::Foundation::Rigid,
+            Foundation::Flexible => telemetry::Foundation::Flexible,
+        };
+        let limits = telemetry::VibrationLimits::of(group, foundation);
         Self {
-            velocity_mm_s,
-            displacement_um,
+            velocity_mm_s: limits.velocity_mm_s,
+            displacement_um: limits.displacement_um,
         }
     }
 }

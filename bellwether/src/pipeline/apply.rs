@@ -158,6 +158,7 @@ impl Worker {
                 | Event::LifeBegan { .. }
                 | Event::ModelPromoted { .. }
                 | Event::RulesChanged { .. }
+                | Event::Listening { .. }
                 | Event::AlertsRecalibrated { .. } => continue,
                 Event::WorkOrderClosed { asset, .. } | Event::NormalAccepted { asset, .. } => {
                     applied.relearning.insert(asset.clone());

@@ -102,6 +102,7 @@ impl MemoryJournal {
                 Event::LifeBegan { .. } => "new".into(),
                 Event::ModelPromoted { .. } => "promoted".into(),
                 Event::RulesChanged { .. } => "rules".into(),
+                Event::Listening { .. } => "listening".into(),
                 Event::AlertsRecalibrated { .. } => "recalibrated".into(),
             })
             .collect()

@@ -42,6 +42,35 @@ pub struct VibrationLimits {
     pub displacement_um: [f64; 3],
 }
 
+impl VibrationLimits {
+    /// The limits of the standard for machines of a group on a foundation.
+    ///
+    /// # Source
+    /// ISO 10816-3:2009, tables A.1 and A.2.
+    pub const fn of(group: VibrationGroup, foundation: Foundation) -> Self {
+        let (velocity_mm_s, displacement_um) = match (group, foundation) {
+            (VibrationGroup::One, Foundation::Rigid) => ([2.3, 4.5, 7.1], [29.0, 57.0, 90.0]),
+            (VibrationGroup::One, Foundation::Flexible) => ([3.5, 7.1, 11.0], [45.0, 90.0, 140.0]),
+            (VibrationGroup::Two, Foundation::Rigid) => ([1.4, 2.8, 4.5], [22.0, 45.0, 71.0]),
+            (VibrationGroup::Two, Foundation::Flexible) => ([2.3, 4.5, 7.1], [37.0, 71.0, 113.0]),
+        };
+        Self {
+            velocity_mm_s,
+            displacement_um,
+        }
+    }
+}
+
+impl Machine {
+    /// The limits its vibration is judged by: its own, or the standard's where the model says
+    /// group and foundation.
+    pub fn limits(&self) -> Option<VibrationLimits> {
+        let standard = self.vibration_group.zip(self.foundation);
+        self.vibration_limits
+            .or_else(|| standard.map(|(group, foundation)| VibrationLimits::of(group, foundation)))
+    }
+}
+
 /// The group of a machine by ISO 20816-3: 1 above 300 kW (or electrical machines with a shaft
 /// height of 315 mm and more), 2 from 15 kW to 300 kW (or from 160 mm to below 315 mm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! The reorder buffer of one device.
+//! The reorder buffer of one device, so that all that judge by event time agree on the order.
 //!
 //! The watermark is the newest event time seen minus the lateness bound. A row older than the
 //! watermark is *late*: it is counted and dropped, for what it belongs to has been scored. A
@@ -38,7 +38,7 @@ const RESYNC_ROWS: u32 = 1_000;
 
 /// Rows of one device in event time order. See the module documentation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reorder {
+pub struct Reorder {
     newest: i64,
     released: i64,
     waiting: VecDeque<Waiting>,
@@ -48,9 +48,12 @@ pub(crate) struct Reorder {
     width: usize,
     pool: Vec<f64>,
     free: Vec<u32>,
-    pub(crate) late: u64,
-    pub(crate) implausible: u64,
-    pub(crate) duplicates: u64,
+    /// Rows that came too late.
+    pub late: u64,
+    /// Rows whose time was not believed.
+    pub implausible: u64,
+    /// Values that came twice for one instant.
+    pub duplicates: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -61,7 +64,7 @@ struct Waiting {
 
 /// What became of a row that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrival {
+pub enum Arrival {
     /// It waits; its values go to this row of the pool.
     Waits(u32),
     /// It came too late.
@@ -70,8 +73,15 @@ pub(crate) enum Arrival {
     Restarts(u32),
 }
 
+impl Default for Reorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Reorder {
-    pub(crate) fn new() -> Self {
+    /// An empty buffer.
+    pub fn new() -> Self {
         Self {
             newest: i64::MIN,
             released: i64::MIN,
@@ -89,12 +99,12 @@ impl Reorder {
     }
 
     /// The newest event time that is believed; none before the first row.
-    pub(crate) fn newest(&self) -> Option<i64> {
+    pub fn newest(&self) -> Option<i64> {
         (self.newest != i64::MIN).then_some(self.newest)
     }
 
     /// Makes room for signals that were not seen before.
-    pub(crate) fn widen(&mut self, width: usize) {
+    pub fn widen(&mut self, width: usize) {
         if width <= self.width {
             return;
         }
@@ -108,9 +118,28 @@ impl Reorder {
         self.width = width;
     }
 
+    /// Gives every row other slots: `places` says for each where its value is now, none where it
+    /// has no value yet.
+    pub fn rearrange(&mut self, places: &[Option<usize>]) {
+        let rows = if self.width == 0 {
+            let held = self.waiting.iter().chain(&self.ahead).map(|w| w.row);
+            held.chain(self.free.iter().copied()).max().map_or(0, |row| row as usize + 1)
+        } else {
+            self.pool.len() / self.width
+        };
+        let mut pool = Vec::with_capacity(rows * places.len());
+        for row in 0..rows {
+            let old = &self.pool[row * self.width..(row + 1) * self.width];
+            let value = |place: &Option<usize>| place.map_or(f64::NAN, |place| old[place]);
+            pool.extend(places.iter().map(value));
+        }
+        self.pool = pool;
+        self.width = places.len();
+    }
+
     /// Takes a place for a row measured at `at`. `interval` is the usual time between rows of
     /// the device in microseconds, 0 when it is not known.
-    pub(crate) fn arrive(&mut self, at: i64, lateness: i64, interval: f64) -> Arrival {
+    pub fn arrive(&mut self, at: i64, lateness: i64, interval: f64) -> Arrival {
         let jump = JUMP_MICROS.max((interval * JUMP_INTERVALS) as i64);
         if self.newest == i64::MIN {
             self.newest = at;
@@ -196,7 +225,7 @@ impl Reorder {
     }
 
     /// Sets a value of a row that waits.
-    pub(crate) fn set(&mut self, row: u32, slot: usize, value: f64) {
+    pub fn set(&mut self, row: u32, slot: usize, value: f64) {
         let cell = &mut self.pool[row as usize * self.width + slot];
         if cell.is_nan() {
             *cell = value;
@@ -206,7 +235,7 @@ impl Reorder {
     }
 
     /// The oldest row if the watermark has passed it; hand it back with [`Self::release`].
-    pub(crate) fn pop(&mut self, lateness: i64) -> Option<(i64, u32)> {
+    pub fn pop(&mut self, lateness: i64) -> Option<(i64, u32)> {
         let oldest = self.waiting.front()?;
         let passed = oldest.at < self.newest.saturating_sub(lateness);
         if !passed && self.waiting.len() <= MAX_WAITING {
@@ -218,12 +247,12 @@ impl Reorder {
     }
 
     /// The values of a popped row by slot; NaN where nothing was measured.
-    pub(crate) fn values(&self, row: u32) -> &[f64] {
+    pub fn values(&self, row: u32) -> &[f64] {
         &self.pool[row as usize * self.width..(row as usize + 1) * self.width]
     }
 
     /// Whether every row that is referred to lies in the pool.
-    pub(crate) fn is_consistent(&self, width: usize) -> bool {
+    pub fn is_consistent(&self, width: usize) -> bool {
         let rows = self.pool.len().checked_div(width).unwrap_or(0);
         let held = self.waiting.iter().chain(&self.ahead).map(|w| w.row);
         self.width == width
@@ -234,7 +263,7 @@ impl Reorder {
     }
 
     /// Gives the space of a popped row back.
-    pub(crate) fn release(&mut self, row: u32) {
+    pub fn release(&mut self, row: u32) {
         self.free.push(row);
     }
 }
