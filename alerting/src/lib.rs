@@ -18,11 +18,11 @@
 
 pub mod case;
 pub mod desk;
-pub mod rules;
 mod error;
 pub mod lifecycle;
 pub mod notify;
 pub mod people;
+pub mod rules;
 pub mod store;
 #[cfg(test)]
 mod testing;

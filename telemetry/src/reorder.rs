@@ -118,15 +118,18 @@ impl Reorder {
         self.width = width;
     }
 
+    /// Rows there is a place for; without a slot nothing can be counted but what is held.
+    fn rows(&self) -> usize {
+        let held = self.waiting.iter().chain(&self.ahead).map(|w| w.row);
+        let held = held.chain(self.free.iter().copied()).max();
+        let held = held.map_or(0, |row| row as usize + 1);
+        self.pool.len().checked_div(self.width).unwrap_or(held)
+    }
+
     /// Gives every row other slots: `places` says for each where its value is now, none where it
     /// has no value yet.
     pub fn rearrange(&mut self, places: &[Option<usize>]) {
-        let rows = if self.width == 0 {
-            let held = self.waiting.iter().chain(&self.ahead).map(|w| w.row);
-            held.chain(self.free.iter().copied()).max().map_or(0, |row| row as usize + 1)
-        } else {
-            self.pool.len() / self.width
-        };
+        let rows = self.rows();
         let mut pool = Vec::with_capacity(rows * places.len());
         for row in 0..rows {
             let old = &self.pool[row * self.width..(row + 1) * self.width];

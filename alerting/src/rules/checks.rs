@@ -14,7 +14,7 @@ use super::{
 /// a quarter is no alarm.
 const MAX_SECONDS: f64 = 90.0 * 86_400.0;
 /// Most occurrences counted: their times are kept for each device.
-pub const MAX_COUNT: u32 = 64;
+pub(super) const MAX_COUNT: u32 = 64;
 /// Longest id of a rule: it stands with a prefix where the name of a signal does.
 const MAX_ID_BYTES: usize = 56;
 /// Longest name in bytes: it stands in a line of a list.
@@ -32,11 +32,17 @@ impl Checks {
     pub(super) fn rule(&mut self, raw: RawRule, name: Explanation) -> Option<Rule> {
         self.kind_at = raw.kind.span().start;
         if raw.id.get_ref().as_str().len() > MAX_ID_BYTES {
-            self.at(&raw.id, format!("an id of a rule has at most {MAX_ID_BYTES} characters"));
+            self.at(
+                &raw.id,
+                format!("an id of a rule has at most {MAX_ID_BYTES} characters"),
+            );
         }
         for text in [&name.en, &name.zh] {
             if text.trim().is_empty() || text.len() > MAX_NAME_BYTES {
-                self.at(&raw.id, format!("name_en and name_zh need 1 to {MAX_NAME_BYTES} bytes"));
+                self.at(
+                    &raw.id,
+                    format!("name_en and name_zh need 1 to {MAX_NAME_BYTES} bytes"),
+                );
             }
         }
         self.foreign_keys(&raw);
@@ -44,10 +50,13 @@ impl Checks {
         let off_delay_s = self.seconds(raw.off_delay_s.as_ref(), 0.0).unwrap_or(0.0);
         let condition = self.condition(&raw);
         let overrides = self.overrides(&raw.overrides, condition.as_ref());
-        let mode = raw.failure_mode.clone().unwrap_or_else(|| match raw.verdict {
-            Verdict::Sensor => FailureMode::sensor_fault(),
-            Verdict::Operating | Verdict::Machine => FailureMode::unclassified(),
-        });
+        let mode = raw
+            .failure_mode
+            .clone()
+            .unwrap_or_else(|| match raw.verdict {
+                Verdict::Sensor => FailureMode::sensor_fault(),
+                Verdict::Operating | Verdict::Machine => FailureMode::unclassified(),
+            });
         Some(Rule {
             id: raw.id.into_inner(),
             name,
@@ -85,7 +94,16 @@ impl Checks {
             "rate" => &["signal", "above", "below", "off", "over_s", "per_s"],
             "no_data" => &["signal", "for_s"],
             "state" => &["operating", "condition", "for_s"],
-            "count" => &["signal", "above", "below", "off", "operating", "condition", "within_s", "at_least"],
+            "count" => &[
+                "signal",
+                "above",
+                "below",
+                "off",
+                "operating",
+                "condition",
+                "within_s",
+                "at_least",
+            ],
             "zone" => &["signal", "zone"],
             "score" | "health" => &["above", "below", "off"],
             "sensor" => &["signal", "sensor", "faults"],
@@ -97,25 +115,22 @@ impl Checks {
                 return;
             }
         };
-        fn place<T>(value: &Option<Spanned<T>>) -> Option<usize> {
-            value.as_ref().map(|value| value.span().start)
-        }
         for (key, at) in [
-            ("signal", place(&raw.signal)),
-            ("above", place(&raw.above)),
-            ("below", place(&raw.below)),
-            ("off", place(&raw.off)),
-            ("over_s", place(&raw.over_s)),
-            ("per_s", place(&raw.per_s)),
-            ("for_s", place(&raw.for_s)),
-            ("within_s", place(&raw.within_s)),
-            ("at_least", place(&raw.at_least)),
-            ("operating", place(&raw.operating)),
-            ("condition", place(&raw.condition)),
-            ("zone", place(&raw.zone)),
-            ("sensor", place(&raw.sensor)),
-            ("faults", place(&raw.faults)),
-            ("horizon_s", place(&raw.horizon_s)),
+            ("signal", place(raw.signal.as_ref())),
+            ("above", place(raw.above.as_ref())),
+            ("below", place(raw.below.as_ref())),
+            ("off", place(raw.off.as_ref())),
+            ("over_s", place(raw.over_s.as_ref())),
+            ("per_s", place(raw.per_s.as_ref())),
+            ("for_s", place(raw.for_s.as_ref())),
+            ("within_s", place(raw.within_s.as_ref())),
+            ("at_least", place(raw.at_least.as_ref())),
+            ("operating", place(raw.operating.as_ref())),
+            ("condition", place(raw.condition.as_ref())),
+            ("zone", place(raw.zone.as_ref())),
+            ("sensor", place(raw.sensor.as_ref())),
+            ("faults", place(raw.faults.as_ref())),
+            ("horizon_s", place(raw.horizon_s.as_ref())),
         ] {
             if let Some(at) = at.filter(|_| !known.contains(&key)) {
                 self.problems
@@ -177,7 +192,11 @@ impl Checks {
                 Some(Condition::Sensor {
                     signal,
                     states: states.unwrap_or_else(|| vec![SensorState::Faulty]),
-                    faults: raw.faults.as_ref().map(|f| f.get_ref().clone()).unwrap_or_default(),
+                    faults: raw
+                        .faults
+                        .as_ref()
+                        .map(|f| f.get_ref().clone())
+                        .unwrap_or_default(),
                 })
             }
             "failure_within" => Some(self.failure_within(raw, &kind)?),
@@ -192,7 +211,10 @@ impl Checks {
         }
         let horizon = self.needs(raw.horizon_s.as_ref(), "horizon_s", kind)?;
         if !(*horizon.get_ref() >= 3_600.0 && *horizon.get_ref() <= 10.0 * 366.0 * 86_400.0) {
-            self.at(horizon, "a horizon is an hour to ten years, in seconds".to_owned());
+            self.at(
+                horizon,
+                "a horizon is an hour to ten years, in seconds".to_owned(),
+            );
         }
         Some(Condition::FailureWithin {
             horizon_s: *horizon.get_ref(),
@@ -229,7 +251,10 @@ impl Checks {
                 let number = self.finite(off)?;
                 if (number - on) * inward < 0.0 {
                     let side = if above { "above" } else { "below" };
-                    self.at(off, format!("off {number} lies on the wrong side of {side} {on}"));
+                    self.at(
+                        off,
+                        format!("off {number} lies on the wrong side of {side} {on}"),
+                    );
                 }
                 number
             }
@@ -274,13 +299,17 @@ impl Checks {
     }
 
     fn states(&mut self, raw: &RawRule, kind: &str) -> Option<Vec<State>> {
-        let operating = raw.operating.iter().flat_map(|list| list.get_ref());
-        let condition = raw.condition.iter().flat_map(|list| list.get_ref());
+        let operating = raw.operating.iter().flat_map(Spanned::get_ref);
+        let condition = raw.condition.iter().flat_map(Spanned::get_ref);
         let states: Vec<State> = operating
             .map(|state| State::Operating(*state))
             .chain(condition.map(|state| State::Condition(*state)))
             .collect();
-        self.needs((!states.is_empty()).then_some(states), "operating or condition", kind)
+        self.needs(
+            (!states.is_empty()).then_some(states),
+            "operating or condition",
+            kind,
+        )
     }
 
     fn overrides<K: Ord + Clone + Display>(
@@ -292,11 +321,22 @@ impl Checks {
             let text = own.get_ref();
             let seconds = [text.on_delay_s, text.off_delay_s, text.for_s];
             let level = condition.and_then(level_of);
-            let wrong = if seconds.iter().flatten().any(|s| !(*s >= 0.0 && *s <= MAX_SECONDS)) {
+            let wrong = if seconds
+                .iter()
+                .flatten()
+                .any(|s| !(*s >= 0.0 && *s <= MAX_SECONDS))
+            {
                 Some(format!("seconds must be 0 to {MAX_SECONDS}"))
-            } else if [text.on, text.off].iter().flatten().any(|one| !one.is_finite()) {
+            } else if [text.on, text.off]
+                .iter()
+                .flatten()
+                .any(|one| !one.is_finite())
+            {
                 Some("on and off must be finite numbers".to_owned())
-            } else if text.at_least.is_some_and(|count| !(1..=MAX_COUNT).contains(&count)) {
+            } else if text
+                .at_least
+                .is_some_and(|count| !(1..=MAX_COUNT).contains(&count))
+            {
                 Some(format!("at_least must be 1 to {MAX_COUNT}"))
             } else if (text.on.is_some() || text.off.is_some()) && level.is_none() {
                 Some("this kind of rule has no level".to_owned())
@@ -309,9 +349,15 @@ impl Checks {
                 self.at(own, format!("override for {asset}: {wrong}"));
             }
         }
-        let taken = raw.iter().map(|(asset, own)| (asset.clone(), *own.get_ref()));
+        let taken = raw
+            .iter()
+            .map(|(asset, own)| (asset.clone(), *own.get_ref()));
         taken.collect()
     }
+}
+
+fn place<T>(value: Option<&Spanned<T>>) -> Option<usize> {
+    value.map(|value| value.span().start)
 }
 
 impl Level {

@@ -83,11 +83,6 @@ impl Course {
         })
     }
 
-    /// Whether time alone may turn it.
-    pub(super) fn is_pending(&self) -> bool {
-        self.pending.is_some()
-    }
-
     /// The rule does not judge now: what was said stands, a delay begins anew.
     pub(super) fn pause(&mut self) {
         self.pending = None;
@@ -103,7 +98,10 @@ impl Course {
         };
         let part = (over / ANCHORS).max(1);
         // A gap longer than the window: what was before says nothing of the change now.
-        if anchors.back().is_some_and(|(last, _)| at - last > over.saturating_mul(2)) {
+        if anchors
+            .back()
+            .is_some_and(|(last, _)| at - last > over.saturating_mul(2))
+        {
             anchors.clear();
         }
         if anchors.back().is_none_or(|(last, _)| at - last >= part) {
@@ -125,7 +123,11 @@ impl Course {
                 stands: false,
             };
         }
-        let Memory::Times { begun, stands: before } = &mut self.memory else {
+        let Memory::Times {
+            begun,
+            stands: before,
+        } = &mut self.memory
+        else {
             return 0;
         };
         if let Some(now) = stands {
@@ -134,8 +136,7 @@ impl Course {
             }
             *before = now;
         }
-        while begun.len() > least as usize
-            || begun.front().is_some_and(|first| at - first > within)
+        while begun.len() > least as usize || begun.front().is_some_and(|first| at - first > within)
         {
             begun.pop_front();
         }
@@ -196,7 +197,9 @@ mod tests {
             assert_eq!(course.rate(second * S, second as f64 / 2.0, 10 * S), None);
         }
         for second in 10..60 {
-            let rate = course.rate(second * S, second as f64 / 2.0, 10 * S).unwrap();
+            let rate = course
+                .rate(second * S, second as f64 / 2.0, 10 * S)
+                .unwrap();
             assert!((rate - 0.5).abs() < 1e-12, "{rate}");
         }
         assert_eq!(course.rate(200 * S, 0.0, 10 * S), None);
@@ -209,7 +212,14 @@ mod tests {
     #[test]
     fn beginnings_are_counted_within_the_window() {
         let mut course = Course::new(1);
-        let told = [(0, true), (1, true), (2, false), (3, true), (4, false), (5, true)];
+        let told = [
+            (0, true),
+            (1, true),
+            (2, false),
+            (3, true),
+            (4, false),
+            (5, true),
+        ];
         let counts: Vec<u32> = told
             .iter()
             .map(|(second, stands)| course.count(second * S, Some(*stands), 4 * S, 3))
@@ -246,7 +256,9 @@ mod tests {
                 let at = second as i64 * S;
                 if let Some(turn) = course.step(at, level.side(value), (on * S, off * S)) {
                     prop_assert_eq!(turn.raised, !raised);
-                    prop_assert!(turn.since > last && at - turn.since >= if turn.raised { on } else { off } * S);
+                    let delay = if turn.raised { on } else { off };
+                    prop_assert!(turn.since > last);
+                    prop_assert!(at - turn.since >= delay * S);
                     (raised, last) = (turn.raised, at);
                 }
             }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use telemetry::{
-    AssetId, AssetModelId, Condition as Verdict, ConditionState, DeviceId, FailureWithin, Finding,
-    Prognosis, PrognosisOutcome, RuleId, RuleReport, RuleState, RuleVerdict, SensorReport,
-    SensorState, Shown, SignalName, Timestamp, reorder::Reorder,
+    AssetId, AssetModelId, Condition as Verdict, ConditionState, DeviceId, Finding,
+    PrognosisOutcome, RuleId, RuleReport, RuleState, RuleVerdict, SensorReport, SensorState,
+    SignalName, Timestamp, reorder::Reorder,
 };
 
 use super::{
+    ask::{Facts, ask, chance},
     course::{Course, Memory, Turn},
     plan::{Plan, Watch},
-    rule::{Condition, Counted, Health, Operating, Side, State},
+    rule::{Condition, Health, Operating},
     words::explain,
 };
 
@@ -35,17 +36,6 @@ pub(super) struct Kept {
     signals_received: Vec<i64>,
     /// The time of the last report: no two have the same.
     told: i64,
-}
-
-/// What was told of a device beside its rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Facts {
-    operating: Operating,
-    operating_since: i64,
-    health: Health,
-    health_since: i64,
-    score: Option<f64>,
-    index: Option<f64>,
 }
 
 /// A device with its rules.
@@ -73,14 +63,7 @@ impl Kept {
             reorder,
             signals: Vec::new(),
             courses: Vec::new(),
-            facts: Facts {
-                operating: Operating::Unknown,
-                operating_since: i64::MAX,
-                health: Health::Learning,
-                health_since: i64::MAX,
-                score: None,
-                index: None,
-            },
+            facts: Facts::unknown(),
             received: i64::MIN,
             signals_received: Vec::new(),
             told: i64::MIN,
@@ -130,7 +113,10 @@ impl Device {
             let stays = courses.iter().any(|(id, _)| *id == rule);
             let watch = old.watches.iter().find(|watch| watch.rule.id == rule);
             if let (true, false, Some(watch)) = (course.held, stays, watch) {
-                let turn = Turn { raised: false, since: at };
+                let turn = Turn {
+                    raised: false,
+                    since: at,
+                };
                 self.say(at, watch, turn, None);
             }
         }
@@ -225,7 +211,12 @@ impl Device {
     fn hear_sensors(&mut self, report: &SensorReport) {
         let plan = Arc::clone(&self.plan);
         for (watch, (_, course)) in plan.watches.iter().zip(&mut self.kept.courses) {
-            let Condition::Sensor { signal, states, faults } = &watch.rule.condition else {
+            let Condition::Sensor {
+                signal,
+                states,
+                faults,
+            } = &watch.rule.condition
+            else {
                 continue;
             };
             let mut wrong = match std::mem::take(&mut course.memory) {
@@ -233,11 +224,14 @@ impl Device {
                 _ => Vec::new(),
             };
             for verdict in &report.verdicts {
-                if signal.as_ref().is_some_and(|signal| *signal != verdict.signal) {
+                if signal
+                    .as_ref()
+                    .is_some_and(|signal| *signal != verdict.signal)
+                {
                     continue;
                 }
-                let of_fault = faults.is_empty()
-                    || verdict.fault.is_some_and(|fault| faults.contains(&fault));
+                let of_fault =
+                    faults.is_empty() || verdict.fault.is_some_and(|fault| faults.contains(&fault));
                 let is_wrong = verdict.state != SensorState::Good
                     && states.contains(&verdict.state)
                     && of_fault;
@@ -288,7 +282,13 @@ impl Device {
     }
 
     /// A value of a signal has come.
-    pub(super) fn signal_arrived(&mut self, slot: usize, at: i64, received: i64, out: &mut Vec<Finding>) {
+    pub(super) fn signal_arrived(
+        &mut self,
+        slot: usize,
+        at: i64,
+        received: i64,
+        out: &mut Vec<Finding>,
+    ) {
         if let Some(last) = self.kept.signals_received.get_mut(slot) {
             *last = (*last).max(received);
         }
@@ -309,7 +309,15 @@ impl Device {
                 self.flush(out);
             }
             self.is_stirred = true;
-            self.say(at, watch, Turn { raised: false, since: at }, None);
+            self.say(
+                at,
+                watch,
+                Turn {
+                    raised: false,
+                    since: at,
+                },
+                None,
+            );
         }
     }
 
@@ -318,15 +326,24 @@ impl Device {
     pub(super) fn deadline(&self, since: i64) -> Option<i64> {
         let watches = self.plan.watches.iter().zip(&self.kept.courses);
         let awaited = watches.filter(|(watch, (_, course))| {
-            watch.is_silence() && !course.held && watch.judges(self.kept.facts.operating)
+            watch.is_silence()
+                && !course.held
+                && self.last_received(watch) != i64::MIN
+                && watch.judges(self.kept.facts.operating)
         });
         awaited
-            .map(|(watch, _)| self.last_received(watch).max(since).saturating_add(watch.span))
+            .map(|(watch, _)| {
+                self.last_received(watch)
+                    .max(since)
+                    .saturating_add(watch.span)
+            })
             .min()
     }
 
     fn last_received(&self, watch: &Watch) -> i64 {
-        let of_signal = watch.slot.and_then(|slot| self.kept.signals_received.get(slot));
+        let of_signal = watch
+            .slot
+            .and_then(|slot| self.kept.signals_received.get(slot));
         of_signal.copied().unwrap_or(self.kept.received)
     }
 
@@ -335,7 +352,12 @@ impl Device {
         let plan = Arc::clone(&self.plan);
         let newest = self.kept.reorder.newest().unwrap_or(0);
         for (number, watch) in plan.watches.iter().enumerate() {
-            let last = self.last_received(watch).max(since);
+            let last = self.last_received(watch);
+            if last == i64::MIN {
+                // It never spoke, so nothing is missing.
+                continue;
+            }
+            let last = last.max(since);
             let silent = clock.saturating_sub(last);
             let held = self.kept.courses[number].1.held;
             if !watch.is_silence() || held || silent < watch.span {
@@ -352,7 +374,10 @@ impl Device {
             if self.said_at != at {
                 self.flush(out);
             }
-            let turn = Turn { raised: true, since: newest };
+            let turn = Turn {
+                raised: true,
+                since: newest,
+            };
             self.say(at, watch, turn, Some(silent as f64 / 1e6));
         }
         self.flush(out);
@@ -374,7 +399,11 @@ impl Device {
         self.said.push(RuleVerdict {
             rule: rule.id.clone(),
             version: watch.version,
-            state: if turn.raised { RuleState::Raised } else { RuleState::Cleared },
+            state: if turn.raised {
+                RuleState::Raised
+            } else {
+                RuleState::Cleared
+            },
             since: Timestamp::from_micros(turn.since),
             verdict: rule.verdict,
             failure_mode: rule.failure_mode.clone(),
@@ -401,103 +430,4 @@ impl Device {
             verdicts: std::mem::take(&mut self.said),
         }));
     }
-}
-
-/// Asks one rule; what it saw comes with the answer.
-fn ask(
-    watch: &Watch,
-    course: &mut Course,
-    facts: &Facts,
-    at: i64,
-    row: Option<&[f64]>,
-) -> Option<(Turn, Option<f64>)> {
-    let of_row = row.zip(watch.slot).and_then(|(row, slot)| row.get(slot).copied());
-    let of_row = of_row.filter(|value| !value.is_nan());
-    let step = |course: &mut Course, value: f64, side: Side| {
-        course.step(at, side, watch.delays).map(|turn| (turn, Some(value)))
-    };
-    match &watch.rule.condition {
-        Condition::Threshold { .. } | Condition::Zone { .. } => {
-            step(course, of_row?, watch.level?.side(of_row?))
-        }
-        Condition::Rate { per_s, .. } => {
-            let change = course.rate(at, of_row?, watch.span)? * per_s;
-            step(course, change, watch.level?.side(change))
-        }
-        Condition::Score { .. } => step(course, facts.score?, watch.level?.side(facts.score?)),
-        Condition::Health { .. } => step(course, facts.index?, watch.level?.side(facts.index?)),
-        Condition::FailureWithin { .. } => {
-            let Some(chance) = course.value else {
-                return step(course, 0.0, Side::Inside);
-            };
-            step(course, chance, watch.level?.side(chance))
-        }
-        Condition::Sensor { .. } => {
-            let Memory::Sensors(wrong) = &course.memory else {
-                return None;
-            };
-            let count = wrong.len() as f64;
-            step(course, count, if wrong.is_empty() { Side::Inside } else { Side::Beyond })
-        }
-        Condition::State { states, .. } => {
-            let since = facts.since(states);
-            let lasted = since.map_or(-1, |since| at.saturating_sub(since));
-            let side = match lasted {
-                ..0 if since.is_none() => Side::Inside,
-                lasted if lasted >= watch.span => Side::Beyond,
-                _ => Side::Between,
-            };
-            step(course, lasted.max(0) as f64 / 1e6, side)
-        }
-        Condition::Count { of, at_least, .. } => {
-            let stands = match of {
-                Counted::Crossings { level, .. } => {
-                    let level = watch.level.unwrap_or(*level);
-                    of_row.map(|value| match level.side(value) {
-                        Side::Beyond => true,
-                        Side::Between => course.counted_stands(),
-                        Side::Inside => false,
-                    })
-                }
-                Counted::States { states } => Some(facts.since(states).is_some()),
-            };
-            let count = course.count(at, stands, watch.span, *at_least);
-            let side = if count >= *at_least { Side::Beyond } else { Side::Inside };
-            step(course, f64::from(count), side)
-        }
-        Condition::NoData { .. } => None,
-    }
-}
-
-impl Facts {
-    /// Since when the machine has been in one of these states; none when it is in none.
-    fn since(&self, states: &[State]) -> Option<i64> {
-        let known = |state: &State| match state {
-            State::Operating(one) => (*one == self.operating).then_some(self.operating_since),
-            State::Condition(one) => (*one == self.health).then_some(self.health_since),
-        };
-        let since = states.iter().filter_map(known).min()?;
-        (since != i64::MAX).then_some(since)
-    }
-}
-
-/// The calibrated probability of failing within a horizon: between the horizons that were told
-/// on the straight line, beyond the last at least as much as there.
-fn chance(prognosis: &Prognosis, horizon_s: f64) -> Option<f64> {
-    let told = prognosis.detail.within.iter();
-    let told = told.filter(|within| within.shown == Shown::Calibrated);
-    let mut before = (0.0, 0.0);
-    let mut any = false;
-    for FailureWithin { horizon_s: to, probability, .. } in told {
-        let Some(probability) = probability else {
-            continue;
-        };
-        any = true;
-        if *to >= horizon_s {
-            let share = (horizon_s - before.0) / (to - before.0).max(f64::MIN_POSITIVE);
-            return Some(before.1 + (probability - before.1) * share);
-        }
-        before = (*to, *probability);
-    }
-    any.then_some(before.1)
 }

@@ -15,6 +15,8 @@
 //! The clock of missing data is the newest time of receipt in the journal, so a replay misses the
 //! same data. It counts only while the program listens: [`Event::Listening`] says since when.
 
+mod saved;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, VecDeque},
@@ -30,7 +32,7 @@ use telemetry::{
 };
 
 use super::{
-    RulesError, WrittenRule,
+    WrittenRule,
     device::{Device, Kept},
     parse_one,
     plan::Plan,
@@ -44,10 +46,6 @@ const UNWATCHED: u32 = u32::MAX;
 const UNSEEN: u32 = u32::MAX;
 /// What the keys of saved states begin with; ids hold no slash.
 pub const SNAPSHOT_PREFIX: &str = "rules/";
-const BOOK_KEY: &str = "rules//book";
-const CLOCK_KEY: &str = "rules//clock";
-/// The format of saved states; rises with every change of a type that is saved.
-const FORMAT: u8 = 1;
 
 /// What a device watches, as the service system knows it.
 #[derive(Debug, Clone)]
@@ -90,13 +88,6 @@ struct InForce {
     written: WrittenRule,
 }
 
-/// The rules as they are saved: by their text.
-#[derive(Serialize, Deserialize)]
-struct SavedBook {
-    rules: Vec<(RuleId, u32, String)>,
-    factors: Vec<(RuleId, AssetModelId, f64)>,
-}
-
 /// Journal time, microseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Clock {
@@ -136,7 +127,10 @@ impl Engine {
                 version: 1,
                 written,
             };
-            engine.book.rules.insert(known.written.rule.id.clone(), known);
+            engine
+                .book
+                .rules
+                .insert(known.written.rule.id.clone(), known);
         }
         engine.rewrite(&mut Vec::new());
         engine
@@ -249,7 +243,11 @@ impl Engine {
             let mut plan = Plan::default();
             for (id, known) in &book.rules {
                 let kind = model.map_or_else(AssetModelId::unknown, |model| model.id.clone());
-                let factor = book.factors.get(&(id.clone(), kind)).copied().unwrap_or(1.0);
+                let factor = book
+                    .factors
+                    .get(&(id.clone(), kind))
+                    .copied()
+                    .unwrap_or(1.0);
                 plan.add((&known.written.rule, known.version, factor), asset, model);
             }
             Arc::new(plan)
@@ -302,7 +300,9 @@ impl Engine {
             if plan != last.0 {
                 let places = |name| device.plan.signals.iter().position(|one| one == name);
                 let find = || {
-                    let all = signals.iter().map(|name| places(name).map_or(UNSEEN, |at| at as u32));
+                    let all = signals
+                        .iter()
+                        .map(|name| places(name).map_or(UNSEEN, |at| at as u32));
                     all.collect::<Vec<u32>>()
                 };
                 let next = seen.remove(&plan).unwrap_or_else(find);
@@ -360,7 +360,10 @@ impl Engine {
     /// Moves the clock to the newest time of receipt and tells what is missing by then.
     fn tick(&mut self, record: &JournalRecord, out: &mut Vec<Finding>) {
         let rows = record.readings.columns().received_at.iter();
-        let waves = record.waveforms.iter().map(|waveform| &waveform.received_at);
+        let waves = record
+            .waveforms
+            .iter()
+            .map(|waveform| &waveform.received_at);
         let told = record.events.iter().filter_map(|event| match event {
             Event::Listening { at, .. } => Some(at),
             _ => None,
@@ -405,12 +408,10 @@ impl Engine {
                 asset_model,
                 factor,
                 ..
-            } => {
-                if factor.is_finite() && *factor > 0.0 {
-                    let key = (rule.clone(), asset_model.clone());
-                    self.book.factors.insert(key, *factor);
-                    self.rewrite(out);
-                }
+            } if factor.is_finite() && *factor > 0.0 => {
+                let key = (rule.clone(), asset_model.clone());
+                self.book.factors.insert(key, *factor);
+                self.rewrite(out);
             }
             Event::Listening { began: true, at } => {
                 self.clock.listening_since = at.as_micros();
@@ -464,109 +465,4 @@ impl Engine {
             self.arm(number);
         }
     }
-
-    /// The states that changed since the last call, each with its key for [`Self::restore`].
-    ///
-    /// # Errors
-    /// [`RulesError::StateUnwritable`], naming the device.
-    pub fn take_dirty(&mut self) -> Result<Vec<(String, Vec<u8>)>, RulesError> {
-        let mut saved = Vec::new();
-        if self.book_dirty {
-            let rules = self.book.rules.iter();
-            let rules = rules.map(|(id, known)| {
-                (id.clone(), known.version, known.written.text.clone())
-            });
-            let factors = self.book.factors.iter();
-            let factors = factors.map(|((rule, model), f)| (rule.clone(), model.clone(), *f));
-            let book = SavedBook {
-                rules: rules.collect(),
-                factors: factors.collect(),
-            };
-            saved.push((BOOK_KEY.to_owned(), encode(BOOK_KEY, &book)?));
-        }
-        if self.clock_dirty {
-            saved.push((CLOCK_KEY.to_owned(), encode(CLOCK_KEY, &self.clock)?));
-        }
-        for device in self.devices.iter().filter(|device| device.is_dirty) {
-            if device.plan.watches.is_empty() {
-                continue;
-            }
-            let key = format!("{SNAPSHOT_PREFIX}{}", device.kept.device);
-            let bytes = encode(&key, &device.kept)?;
-            saved.push((key, bytes));
-        }
-        (self.book_dirty, self.clock_dirty) = (false, false);
-        for device in &mut self.devices {
-            device.is_dirty = false;
-        }
-        Ok(saved)
-    }
-
-    /// Puts a saved state back, before any record is applied. When all are back,
-    /// [`Self::resume`] continues.
-    ///
-    /// # Errors
-    /// [`RulesError::StateUnreadable`] for bytes that [`Self::take_dirty`] did not write.
-    pub fn restore(&mut self, key: &str, bytes: &[u8]) -> Result<(), RulesError> {
-        match key {
-            BOOK_KEY => self.restore_book(decode(key, bytes)?),
-            CLOCK_KEY => self.clock = decode(key, bytes)?,
-            _ => {
-                let kept: Kept = decode(key, bytes)?;
-                if !kept.is_consistent() {
-                    return Err(RulesError::StateUnreadable { key: key.to_owned() });
-                }
-                self.restored.insert(kept.device.clone(), kept);
-            }
-        }
-        Ok(())
-    }
-
-    /// Watches every device that was put back. What the rules said of a device that is no longer
-    /// assigned is forgotten.
-    pub fn resume(&mut self, assign: &mut dyn FnMut(&DeviceId) -> Option<Place>) {
-        let mut devices: Vec<DeviceId> = self.restored.keys().cloned().collect();
-        devices.sort_unstable();
-        for device in devices {
-            if let Some(place) = assign(&device) {
-                // A model that has changed since is told with the next row.
-                let number = self.watch(&device, place, &mut Vec::new());
-                if number != UNWATCHED {
-                    self.arm(number);
-                }
-            }
-        }
-        self.restored.clear();
-    }
-
-    fn restore_book(&mut self, saved: SavedBook) {
-        for (id, version, text) in saved.rules {
-            if let Ok(written) = parse_one(&text) {
-                self.book.rules.insert(id, InForce { version, written });
-            } else {
-                tracing::error!(rule = %id, version, "a rule in force can no longer be read and is passed over");
-            }
-        }
-        let factors = saved.factors.into_iter();
-        self.book.factors = factors.map(|(rule, model, f)| ((rule, model), f)).collect();
-        self.rewrite(&mut Vec::new());
-        self.book_dirty = false;
-    }
-}
-
-fn encode<T: Serialize>(key: &str, state: &T) -> Result<Vec<u8>, RulesError> {
-    postcard::to_extend(state, vec![FORMAT]).map_err(|source| RulesError::StateUnwritable {
-        key: key.to_owned(),
-        source,
-    })
-}
-
-fn decode<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[u8]) -> Result<T, RulesError> {
-    let state = match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
-        _ => None,
-    };
-    state.ok_or_else(|| RulesError::StateUnreadable {
-        key: key.to_owned(),
-    })
 }

@@ -8,6 +8,8 @@
 //!
 //! What a rule says is a finding like any other: the historian keeps it, and cases are made of it.
 
+mod ask;
+mod book;
 mod checks;
 mod course;
 mod device;
@@ -20,6 +22,7 @@ mod scale;
 mod tests;
 mod words;
 
+pub use book::{Author, BookError, Changes, Edited, RuleBook, RuleOrigin, RuleVersion, SetVersion};
 pub use engine::{Engine, Place, SNAPSHOT_PREFIX};
 pub use parse::{MAX_RULE_BYTES, MAX_RULES, Problem, WrittenRule, parse, parse_one};
 pub use rule::{

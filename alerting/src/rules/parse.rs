@@ -13,7 +13,11 @@ use telemetry::{
 };
 use toml::Spanned;
 
-use super::{Rule, checks::Checks, rule::{Health, Operating, Override, ZoneLetter}};
+use super::{
+    Rule,
+    checks::Checks,
+    rule::{Health, Operating, Override, ZoneLetter},
+};
 
 /// Most rules in force: each keeps a few numbers for every device it is for.
 pub const MAX_RULES: usize = 1_000;
@@ -68,7 +72,11 @@ pub fn parse(text: &str) -> Result<Vec<WrittenRule>, Vec<Problem>> {
         problems.push(problem(text, 0, format!("more than {MAX_RULES} rules")));
     }
     problems.truncate(MAX_PROBLEMS);
-    if problems.is_empty() { Ok(rules) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(rules)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Reads the text of exactly one rule.
@@ -186,8 +194,7 @@ fn one(text: &str, piece: Range<usize>) -> Result<WrittenRule, Vec<Problem>> {
         let message = format!("a rule may have {MAX_RULE_BYTES} bytes, this one has more");
         return Err(vec![problem(text, piece.start, message)]);
     }
-    let file: File =
-        toml::from_str(own).map_err(|error| vec![syntax(text, &piece, &error)])?;
+    let file: File = toml::from_str(own).map_err(|error| vec![syntax(text, &piece, &error)])?;
     let Some(raw) = file.rule.into_iter().next() else {
         return Err(vec![problem(text, piece.start, "no rule".to_owned())]);
     };
@@ -217,7 +224,11 @@ fn syntax(text: &str, piece: &Range<usize>, error: &toml::de::Error) -> Problem 
 fn problem(text: &str, at: usize, message: String) -> Problem {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |part| part.chars().count()) + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |part| part.chars().count())
+        + 1;
     Problem {
         line: line as u32,
         column: column as u32,

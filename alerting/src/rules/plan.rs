@@ -101,8 +101,14 @@ impl Plan {
         self.has_silence |= matches!(rule.condition, Condition::NoData { .. });
         let signal = rule.condition.signal().cloned();
         let of_rows = !matches!(rule.condition, Condition::Sensor { .. });
-        let slot = signal.as_ref().filter(|_| of_rows).map(|name| self.slot(name));
-        self.has_rows |= !matches!(rule.condition, Condition::NoData { .. } | Condition::Sensor { .. });
+        let slot = signal
+            .as_ref()
+            .filter(|_| of_rows)
+            .map(|name| self.slot(name));
+        self.has_rows |= !matches!(
+            rule.condition,
+            Condition::NoData { .. } | Condition::Sensor { .. }
+        );
         let bit = |states: u8, state: &Operating| states | 1 << (*state as u8);
         self.watches.push(Watch {
             version,

@@ -225,8 +225,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident: $($(#[$of:meta])* $variant:ident = $word:literal),+) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$of])* $variant),+ }
+        pub enum $name { $($(#[$of])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
             /// Every value, in order.
@@ -385,8 +384,16 @@ mod tests {
 
     #[test]
     fn a_value_between_the_levels_says_nothing_new() {
-        let high = Level { above: true, on: 80.0, off: 75.0 };
-        let low = Level { above: false, on: 2.0, off: 3.0 };
+        let high = Level {
+            above: true,
+            on: 80.0,
+            off: 75.0,
+        };
+        let low = Level {
+            above: false,
+            on: 2.0,
+            off: 3.0,
+        };
         for (level, value, side) in [
             (high, 80.1, Side::Beyond),
             (high, 80.0, Side::Between),

@@ -79,23 +79,58 @@ mod tests {
     #[test]
     fn a_factor_moves_what_the_rule_is_about_and_away_from_normal() {
         for (keys, path, expected) in [
-            ("kind = \"threshold\"\nsignal = \"t\"\nabove = 80\noff = 75", "/condition/level/on", 96.0),
-            ("kind = \"threshold\"\nsignal = \"t\"\nabove = 80\noff = 75", "/condition/level/off", 91.0),
-            ("kind = \"threshold\"\nsignal = \"t\"\nbelow = 10", "/condition/level/on", 8.0),
-            ("kind = \"threshold\"\nsignal = \"t\"\nbelow = -10", "/condition/level/on", -12.0),
-            ("kind = \"threshold\"\nsignal = \"t\"\nabove = 0", "/on_delay_s", 120.0),
+            (
+                "kind = \"threshold\"\nsignal = \"t\"\nabove = 80\noff = 75",
+                "/condition/level/on",
+                96.0,
+            ),
+            (
+                "kind = \"threshold\"\nsignal = \"t\"\nabove = 80\noff = 75",
+                "/condition/level/off",
+                91.0,
+            ),
+            (
+                "kind = \"threshold\"\nsignal = \"t\"\nbelow = 10",
+                "/condition/level/on",
+                8.0,
+            ),
+            (
+                "kind = \"threshold\"\nsignal = \"t\"\nbelow = -10",
+                "/condition/level/on",
+                -12.0,
+            ),
+            (
+                "kind = \"threshold\"\nsignal = \"t\"\nabove = 0",
+                "/on_delay_s",
+                120.0,
+            ),
             ("kind = \"health\"\nbelow = 60", "/condition/level/on", 50.0),
-            ("kind = \"failure_within\"\nhorizon_s = 86400\nabove = 0.4", "/condition/level/on", 0.5),
+            (
+                "kind = \"failure_within\"\nhorizon_s = 86400\nabove = 0.4",
+                "/condition/level/on",
+                0.5,
+            ),
             ("kind = \"no_data\"\nfor_s = 300", "/condition/for_s", 360.0),
-            ("kind = \"state\"\noperating = [\"idle\"]\nfor_s = 300", "/condition/for_s", 360.0),
-            ("kind = \"count\"\noperating = [\"start_up\"]\nwithin_s = 3600\nat_least = 5", "/condition/at_least", 6.0),
+            (
+                "kind = \"state\"\noperating = [\"idle\"]\nfor_s = 300",
+                "/condition/for_s",
+                360.0,
+            ),
+            (
+                "kind = \"count\"\noperating = [\"start_up\"]\nwithin_s = 3600\nat_least = 5",
+                "/condition/at_least",
+                6.0,
+            ),
             ("kind = \"sensor\"", "/on_delay_s", 120.0),
         ] {
             let text = format!("[[rule]]\nid = \"r\"\nname_en = \"R\"\nname_zh = \"R\"\n{keys}\n");
             let rule = parse_one(&text).unwrap().rule;
             assert_eq!(rule.clone().scaled(1.0), rule, "{keys}");
             let json = serde_json::to_value(rule.scaled(1.2)).unwrap();
-            let moved = json.pointer(path).and_then(serde_json::Value::as_f64).unwrap();
+            let moved = json
+                .pointer(path)
+                .and_then(serde_json::Value::as_f64)
+                .unwrap();
             assert!((moved - expected).abs() < 1e-9, "{keys}: {moved}");
         }
     }

@@ -2,7 +2,7 @@
 
 use telemetry::{Explanation, SignalName};
 
-use super::rule::{Condition, Counted, Rule};
+use super::rule::{Condition, Rule};
 
 /// How a signal is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,11 @@ impl Label {
 
 /// A number for people: four significant digits, no exponent for what machines measure.
 fn number(value: f64) -> String {
-    let digits = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    let digits = if value == 0.0 {
+        0.0
+    } else {
+        value.abs().log10().floor()
+    };
     let places = (3.0 - digits).clamp(0.0, 6.0) as usize;
     let text = format!("{value:.places$}");
     if text.contains('.') {
@@ -58,36 +62,73 @@ pub(super) fn explain(
             zh: format!("{name_zh}：已恢复"),
         };
     }
-    let (what_en, what_zh) = label.map_or(("it", "该量"), |label| (&*label.en, &*label.zh));
     let seen = value.map_or_else(|| "?".to_owned(), number);
     let at = limit.map_or_else(|| "?".to_owned(), number);
-    let (en, zh) = match &rule.condition {
+    let (en, zh) = of_signal(rule, label, &seen, &at)
+        .unwrap_or_else(|| of_machine(&rule.condition, &seen, &at));
+    Explanation {
+        en: format!("{name_en}: {en}"),
+        zh: format!("{name_zh}：{zh}"),
+    }
+}
+
+/// What a rule that looks at a signal saw.
+fn of_signal(rule: &Rule, label: Option<&Label>, seen: &str, at: &str) -> Option<(String, String)> {
+    let Label { en, zh } = label?;
+    let words = match &rule.condition {
         Condition::Threshold { level, .. } => {
             let (side, side_zh) = side(level.above);
             (
-                format!("{what_en} is {seen}, {side} {at}"),
-                format!("{what_zh}为 {seen}，{side_zh} {at}"),
+                format!("{en} is {seen}, {side} {at}"),
+                format!("{zh}为 {seen}，{side_zh} {at}"),
             )
         }
         Condition::Rate { level, per_s, .. } => {
             let ((per, per_zh), (side, side_zh)) = (time(*per_s), side(level.above));
             (
-                format!("{what_en} changes by {seen} in {per}, {side} {at}"),
-                format!("{what_zh}每 {per_zh} 变化 {seen}，{side_zh} {at}"),
+                format!("{en} changes by {seen} in {per}, {side} {at}"),
+                format!("{zh}每 {per_zh} 变化 {seen}，{side_zh} {at}"),
             )
         }
-        Condition::NoData { signal, for_s } => {
+        Condition::NoData { for_s, .. } => {
             let (long, long_zh) = time(*for_s);
-            match signal {
-                Some(_) => (
-                    format!("no value of {what_en} for {long}"),
-                    format!("{what_zh}已 {long_zh} 无数据"),
-                ),
-                None => (
-                    format!("the device has been silent for {long}"),
-                    format!("终端已 {long_zh} 无数据"),
-                ),
-            }
+            (
+                format!("no value of {en} for {long}"),
+                format!("{zh}已 {long_zh} 无数据"),
+            )
+        }
+        Condition::Count { within_s, .. } => {
+            let (long, long_zh) = time(*within_s);
+            (
+                format!("{en} crossed its level {seen} times within {long}"),
+                format!("{zh}在 {long_zh} 内越限 {seen} 次"),
+            )
+        }
+        Condition::Zone { zone, .. } => {
+            let zone = zone.as_str();
+            (
+                format!("{en} is {seen} mm/s; zone {zone} begins at {at}"),
+                format!("{zh}为 {seen} mm/s，区域 {zone} 自 {at} 起"),
+            )
+        }
+        Condition::Sensor { .. } => (
+            format!("the sensor of {en} cannot be believed"),
+            format!("{zh}的传感器不可信"),
+        ),
+        _ => return None,
+    };
+    Some(words)
+}
+
+/// What a rule that looks at the machine as a whole saw.
+fn of_machine(condition: &Condition, seen: &str, at: &str) -> (String, String) {
+    match condition {
+        Condition::NoData { for_s, .. } => {
+            let (long, long_zh) = time(*for_s);
+            (
+                format!("the device has been silent for {long}"),
+                format!("终端已 {long_zh} 无数据"),
+            )
         }
         Condition::State { for_s, .. } => {
             let (long, long_zh) = time(*for_s);
@@ -96,27 +137,13 @@ pub(super) fn explain(
                 format!("该状态已持续 {long_zh}"),
             )
         }
-        Condition::Count { within_s, of, .. } => {
+        Condition::Count { within_s, .. } => {
             let (long, long_zh) = time(*within_s);
-            match of {
-                Counted::Crossings { .. } => (
-                    format!("{what_en} crossed its level {seen} times within {long}"),
-                    format!("{what_zh}在 {long_zh} 内越限 {seen} 次"),
-                ),
-                Counted::States { .. } => (
-                    format!("it began {seen} times within {long}"),
-                    format!("{long_zh} 内发生 {seen} 次"),
-                ),
-            }
+            (
+                format!("it began {seen} times within {long}"),
+                format!("{long_zh} 内发生 {seen} 次"),
+            )
         }
-        Condition::Zone { zone, .. } => (
-            format!("{what_en} is {seen} mm/s; zone {} begins at {at}", zone.as_str()),
-            format!("{what_zh}为 {seen} mm/s，区域 {} 自 {at} 起", zone.as_str()),
-        ),
-        Condition::Score { .. } => (
-            format!("the score is {seen}; the rule begins at {at}"),
-            format!("评分为 {seen}，规则限值 {at}"),
-        ),
         Condition::Health { level } => {
             let (side, side_zh) = side(level.above);
             (
@@ -135,15 +162,19 @@ pub(super) fn explain(
                 format!("{long_zh} 内失效的概率为 {seen}，高于 {at}"),
             )
         }
-    };
-    Explanation {
-        en: format!("{name_en}: {en}"),
-        zh: format!("{name_zh}：{zh}"),
+        _ => (
+            format!("the score is {seen}; the rule begins at {at}"),
+            format!("评分为 {seen}，规则限值 {at}"),
+        ),
     }
 }
 
 fn side(above: bool) -> (&'static str, &'static str) {
-    if above { ("above", "高于") } else { ("below", "低于") }
+    if above {
+        ("above", "高于")
+    } else {
+        ("below", "低于")
+    }
 }
 
 #[cfg(test)]

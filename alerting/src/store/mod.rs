@@ -250,6 +250,12 @@ impl CaseDesk {
         read::counts(&self.inner.read).await
     }
 
+    /// The connections: one that writes, several that read. What else is kept in the file shares
+    /// them.
+    pub(crate) fn pools(&self) -> (&SqlitePool, &SqlitePool) {
+        (&self.inner.write, &self.inner.read)
+    }
+
     /// Waits for calls under way and closes the file. Every later call fails.
     pub async fn close(&self) {
         self.inner.read.close().await;
