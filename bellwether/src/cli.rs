@@ -70,6 +70,9 @@ pub(crate) enum Verb {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Look at rules that people wrote.
+    #[command(subcommand)]
+    Rules(RulesVerb),
     /// Measure.
     #[command(subcommand)]
     Bench(BenchVerb),
@@ -79,6 +82,22 @@ pub(crate) enum Verb {
 pub(crate) enum ConfigVerb {
     /// Check the configuration as `run` would see it, and show what is in force.
     Check(ConfigCheckArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesVerb {
+    /// Check rule files as `run` would read them: each problem with file, line and column.
+    Check(RulesCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RulesCheckArgs {
+    /// Rule files (TOML); several are one set
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print the rules as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

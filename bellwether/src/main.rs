@@ -24,6 +24,7 @@ mod publisher;
 mod recorded;
 mod remote;
 mod replay;
+mod rules;
 mod signals;
 mod simulate;
 mod verbs;

@@ -22,7 +22,10 @@ use std::{
     time::Duration,
 };
 
-use alerting::{AlertingError, Case, CaseDesk, CaseEventKind};
+use alerting::{
+    AlertingError, Case, CaseDesk, CaseEventKind,
+    rules::{Engine, Place, SNAPSHOT_PREFIX},
+};
 use analytics::{AnalyticsError, Fleet};
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
@@ -30,7 +33,7 @@ use historian::{Background, GiveWay, HistorianError, Journal, ModelRegistry, Sna
 use service::{Service, ServiceError};
 use telemetry::{
     AdvisorySink, AssetId, AssetModel, AssetModelId, Clock, DeviceId, Finding, JournalRecord,
-    Offset,
+    Offset, RuleChange,
 };
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -78,6 +81,7 @@ pub(crate) struct Pipeline {
     /// Away while it is applying.
     worker: Option<Worker>,
     background: Background,
+    in_force: Vec<RuleChange>,
     position: Offset,
     saved: Offset,
     saved_at: Instant,
@@ -98,6 +102,7 @@ impl Pipeline {
     pub(crate) async fn open(parts: PipelineParts) -> Result<Self> {
         let mut fleet = Fleet::new(parts.analytics.clone())?;
         let position = parts.journal.register_reader(READER).await?;
+        let mut rules = Engine::new(parts.analytics.lateness);
         let mut closed = ClosedOrders::default();
         let mut promoted = Promoted::default();
         for Snapshot { key, bytes } in parts.journal.load_snapshots(READER).await? {
@@ -105,16 +110,31 @@ impl Pipeline {
                 closed = ClosedOrders::decode(&bytes)?;
             } else if key == PROMOTED {
                 promoted = Promoted::decode(&bytes)?;
+            } else if key.starts_with(SNAPSHOT_PREFIX) {
+                restore_rules(&mut rules, &key, &bytes);
             } else {
                 restore(&mut fleet, &key, &bytes)?;
             }
         }
+        rules.resume(&mut |device: &DeviceId| {
+            let (asset, model) = parts.service.assignment(device)?;
+            let model = parts.models.get(&model).cloned();
+            Some(Place { asset, model })
+        });
+        let in_force = rules.in_force();
         promoted.serve_all(&parts.registry, &mut fleet);
         let now = Instant::now();
         let mut pipeline = Self {
-            worker: Some(Worker::new(fleet, closed, promoted, parts.registry.clone())),
+            worker: Some(Worker::new(
+                fleet,
+                rules,
+                closed,
+                promoted,
+                parts.registry.clone(),
+            )),
             background: Background::start("analytics", GiveWay::Much)
                 .context("cannot start the thread of the analytics")?,
+            in_force,
             position,
             saved: position,
             saved_at: now,
@@ -127,6 +147,11 @@ impl Pipeline {
         };
         pipeline.show_restored().await?;
         Ok(pipeline)
+    }
+
+    /// The rules as they were in force at the saved position.
+    pub(crate) fn rules_in_force(&self) -> &[RuleChange] {
+        &self.in_force
     }
 
     /// Up to where the journal has been applied and everything that follows has been done.
@@ -408,6 +433,14 @@ fn restore(fleet: &mut Fleet, key: &str, bytes: &[u8]) -> Result<()> {
             Ok(())
         }
         other => other.with_context(|| format!("cannot restore the analytics of device {key}")),
+    }
+}
+
+/// Puts the state of the rules back. One that an earlier release wrote cannot be read: its delays
+/// and counts begin anew, and the rules themselves come from the book.
+fn restore_rules(rules: &mut Engine, key: &str, bytes: &[u8]) {
+    if let Err(error) = rules.restore(key, bytes) {
+        tracing::warn!(%error, "the rules on this device begin anew");
     }
 }
 

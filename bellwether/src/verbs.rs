@@ -12,7 +12,7 @@ use crate::{
     app::App,
     backup, bench,
     cli::{
-        BenchVerb, ConfigArgs, ConfigCheckArgs, ConfigVerb, QosArg, ReplayArgs, RunArgs,
+        BenchVerb, ConfigArgs, ConfigCheckArgs, ConfigVerb, QosArg, ReplayArgs, RulesVerb, RunArgs,
         SimulateArgs, Verb,
     },
     config::{CONFIG_VARIABLE, Config, Listener, Log, LogFormat},
@@ -43,6 +43,7 @@ pub(crate) async fn run(verb: Verb) -> Result<()> {
         Verb::Backup(args) => backup::backup(args).await,
         Verb::Restore(args) => backup::restore(args).await,
         Verb::Config(ConfigVerb::Check(args)) => check(&args),
+        Verb::Rules(RulesVerb::Check(args)) => crate::rules::check(&args),
         Verb::Bench(BenchVerb::Ingest(args)) => bench::ingest(args).await,
         Verb::Bench(BenchVerb::Historian(args)) => bench::historian(args).await,
         Verb::Bench(BenchVerb::Query(args)) => bench::query(args).await,

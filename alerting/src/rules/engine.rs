@@ -142,6 +142,17 @@ impl Engine {
         rules.map(|known| (&known.written, known.version))
     }
 
+    /// The rules in force as the changes that made them, by id.
+    pub fn in_force(&self) -> Vec<RuleChange> {
+        let rules = self.book.rules.iter();
+        let change = |(rule, known): (&RuleId, &InForce)| RuleChange {
+            rule: rule.clone(),
+            version: known.version,
+            text: Some(known.written.text.clone()),
+        };
+        rules.map(change).collect()
+    }
+
     /// How far the limit of a rule lies from where it was written, for a kind of machine.
     pub fn factor(&self, rule: &RuleId, model: &AssetModelId) -> f64 {
         let key = (rule.clone(), model.clone());

@@ -25,6 +25,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alerting::{
     CaseDesk,
     notify::{Notifier, NotifierParts},
+    rules::RuleBook,
 };
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
@@ -44,6 +45,7 @@ use crate::{
     outcomes::Outcomes,
     pipeline::{Pipeline, PipelineParts},
     prognosis::{gather::Sources, trainer::Trainer},
+    rules::Keeper,
 };
 pub(crate) use data_dir::DataDir;
 use settings::{analytics_config, bind_listener, decoder, load_models, subscribers};
@@ -84,6 +86,7 @@ pub(crate) struct App {
     outcomes: Arc<Notify>,
     intake: Intake,
     pipeline: Pipeline,
+    keeper: Keeper,
     listener: Option<Listener>,
     subscribers: Vec<Subscriber>,
     http: TcpListener,
@@ -136,6 +139,13 @@ impl App {
             clock: Arc::clone(&clock),
         })
         .await?;
+        let keeper = Keeper {
+            book: RuleBook::of(&cases),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+        };
+        let files = &config.rules.files;
+        keeper.start(files, pipeline.rules_in_force()).await?;
         let analysed = pipeline.applied();
         Ok(Self {
             parts: Parts {
@@ -154,6 +164,7 @@ impl App {
             outcomes: Arc::new(Notify::new()),
             intake,
             pipeline,
+            keeper,
             listener,
             subscribers,
             http,
@@ -242,6 +253,7 @@ impl App {
             .run(parts.journal.clone(), clock, readers_stop.clone());
         tasks.reader("the historian", historian);
         tasks.reader("the analytics", self.pipeline.run(readers_stop.clone()));
+        tasks.reader("the rules", self.keeper.run(readers_stop.clone()));
         let outcomes = Outcomes {
             service: parts.service.clone(),
             cases: parts.cases.clone(),

@@ -29,7 +29,7 @@ pub(crate) use self::{
     notify::Notify,
 };
 pub(crate) use layers::{CONFIG_VARIABLE, ConfigError, Layers};
-pub(crate) use sections::{Analytics, Http, Log, LogFormat, Models, Prognosis, Service};
+pub(crate) use sections::{Analytics, Http, Log, LogFormat, Models, Prognosis, Rules, Service};
 pub(crate) use values::parse_duration;
 
 use layers::{Setting, Source};
@@ -67,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) notify: Notify,
     /// `[models]`
     pub(crate) models: Models,
+    /// `[rules]`
+    pub(crate) rules: Rules,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -112,6 +114,7 @@ impl TryFrom<Layers> for Config {
             service: Service::take(&mut keys)?,
             notify: Notify::take(&mut keys)?,
             models: Models::take(&mut keys)?,
+            rules: Rules::take(&mut keys)?,
             log: Log::take(&mut keys)?,
         };
         keys.finish()?;

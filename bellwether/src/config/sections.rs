@@ -48,6 +48,17 @@ pub(crate) struct Models {
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// `[rules]`: what people say is a problem.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Rules {
+    /// `files`: rule files that are read when the program starts; a rule that changed in them since
+    /// is put in force, one that did not stays as it was edited elsewhere.
+    pub(crate) files: Vec<PathBuf>,
+    /// `recalibrate_every`: how often alerts are made rarer or more frequent by what their orders
+    /// found; `0s` never.
+    pub(crate) recalibrate_every: Option<Duration>,
+}
+
 /// `[log]`: what is told while running, on standard error.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Log {
@@ -170,6 +181,22 @@ impl Models {
         })?;
         Ok(Self {
             dir: dir.map(|(dir, _)| dir),
+        })
+    }
+}
+
+impl Rules {
+    pub(super) fn take(keys: &mut Keys) -> Result<Self, ConfigError> {
+        let files = keys.checked("rules.files", |value| {
+            let files = Vec::<String>::from_value(value)?;
+            let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
+            crate::rules::read_files(&files).map_err(|error| format!("{error:#}"))?;
+            Ok(files)
+        })?;
+        let every = keys.or("rules.recalibrate_every", Duration::from_hours(24))?;
+        Ok(Self {
+            files: files.map(|(files, _)| files).unwrap_or_default(),
+            recalibrate_every: (!every.is_zero()).then_some(every),
         })
     }
 }

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use alerting::rules::{Engine, Place};
 use analytics::{Assignment, Fleet};
 use anyhow::{Context, Result};
 use historian::{ModelRegistry, Snapshot};
@@ -84,6 +85,7 @@ impl Applied {
 /// The state of analytics, handed to a blocking thread and back.
 pub(super) struct Worker {
     pub(super) fleet: Fleet,
+    rules: Engine,
     closed: ClosedOrders,
     /// Connected, and not (yet) a device of any asset.
     strangers: BTreeSet<DeviceId>,
@@ -94,6 +96,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         fleet: Fleet,
+        rules: Engine,
         closed: ClosedOrders,
         promoted: Promoted,
         registry: ModelRegistry,
@@ -101,6 +104,7 @@ impl Worker {
         let strangers = BTreeSet::new();
         Self {
             fleet,
+            rules,
             closed,
             strangers,
             promoted,
@@ -122,11 +126,21 @@ impl Worker {
             let model = models.get(&model).cloned();
             Some(Assignment { asset, model })
         };
+        let mut place = |device: &DeviceId| {
+            let (asset, model) = service.assignment(device)?;
+            let model = models.get(&model).cloned();
+            Some(Place { asset, model })
+        };
+        let mut ruled = Vec::new();
         for (_, record) in records {
             self.note_events(record, service, &mut applied);
             let fresh = self.without_repeats(record);
             let record = fresh.as_ref().unwrap_or(record);
+            let told = applied.findings.len();
             self.fleet.apply(record, &mut assign, &mut applied.findings);
+            let findings = &applied.findings[told..];
+            self.rules.apply(record, &mut place, findings, &mut ruled);
+            applied.findings.append(&mut ruled);
             for event in &record.events {
                 self.promoted.hear(event, &self.registry, &mut self.fleet);
             }
@@ -201,8 +215,10 @@ impl Worker {
     /// What changed since the last call, as snapshots.
     pub(super) fn take_dirty(&mut self) -> Result<Vec<Snapshot>> {
         let monitors = self.fleet.take_dirty()?;
+        let rules = self.rules.take_dirty()?;
         let mut snapshots: Vec<Snapshot> = monitors
             .into_iter()
+            .chain(rules)
             .map(|(key, bytes)| Snapshot { key, bytes })
             .collect();
         if std::mem::take(&mut self.closed.dirty) {
