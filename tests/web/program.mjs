@@ -38,7 +38,7 @@ function surroundings() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BELLWETHER_')));
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
@@ -56,15 +56,21 @@ async function finished(what, child) {
 }
 
 export class Program {
-  /** `models` are asset models beside the built-in ones, by id; `recording` is imported before the start. */
-  static async start({ learningRows, models = {}, recording = null }) {
+  /**
+   * `models` are asset models beside the built-in ones, by id; `recording` is imported before the start;
+   * `config` is a configuration file.
+   */
+  static async start({ learningRows, models = {}, recording = null, config = '' }) {
     const folder = await mkdtemp(join(tmpdir(), 'bellwether-web-'));
     const [http, mqtt] = [await freePort(), await freePort()];
     const own = join(folder, 'models');
     await mkdir(own);
     for (const [id, text] of Object.entries(models)) await writeFile(join(own, `${id}.toml`), text);
+    const file = join(folder, 'bellwether.toml');
+    await writeFile(file, config);
     const env = {
       ...surroundings(),
+      BELLWETHER_CONFIG: file,
       BELLWETHER_HTTP__BIND: `127.0.0.1:${http}`,
       BELLWETHER_INGEST__LISTENER__BIND: `127.0.0.1:${mqtt}`,
       BELLWETHER_DATA_DIR: join(folder, 'data'),
@@ -72,9 +78,9 @@ export class Program {
       BELLWETHER_ANALYTICS__LEARNING_ROWS: String(learningRows),
     };
     if (recording !== null) {
-      const file = join(folder, 'recording.csv');
-      await writeFile(file, recording);
-      await finished('import', spawn(BINARY, ['import', file], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] }));
+      const csv = join(folder, 'recording.csv');
+      await writeFile(csv, recording);
+      await finished('import', spawn(BINARY, ['import', csv], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] }));
     }
     const child = spawn(BINARY, ['run'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const program = new Program();

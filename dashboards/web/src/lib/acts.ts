@@ -45,6 +45,9 @@ export const shelve = (item: Case, until: string, note: string): Promise<boolean
 export const unshelve = (item: Case): Promise<boolean> =>
   actOn(item, (by) => alerts.unshelve(item.id, by), () => m.unshelved_told({ asset: item.asset_name }));
 
+export const separate = (item: Case): Promise<boolean> =>
+  actOn(item, (by) => alerts.separate(item.id, by), () => m.separated_told({ asset: item.asset_name }));
+
 export const assign = (item: Case, to: string, name: string): Promise<boolean> =>
   actOn(item, (by) => alerts.assign(item.id, { by, to }), () => m.assigned_told({ name }));
 

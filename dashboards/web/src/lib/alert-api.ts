@@ -19,6 +19,8 @@ export const alerts = {
   comment: (item: string, act: { by: string; text: string }) => post<Case>(`/cases/${id(item)}/comment`, act),
   handOver: (item: string, act: { by: string; to: string; note?: string }) => post<Case>(`/cases/${id(item)}/hand-over`, act),
   replay: (item: string) => post<EvidenceReplay>(`/cases/${id(item)}/replay`, {}),
+  /** Takes a case out of the group it belongs to. */
+  separate: (item: string, by: string) => post<Case>(`/cases/${id(item)}/separate`, { by }),
   silences: () => all<Silence>('/silences'),
   silence: (silence: NewSilence) => post<Silence>('/silences', silence),
   endSilence: (silence: number, by: string) => send<null>('DELETE', address(`/silences/${silence}`), { by }),

@@ -5,13 +5,6 @@ import type { Case } from './types';
 export const VIEWS = ['open', 'watch', 'suppressed', 'mine', 'closed', 'all'] as const;
 export type View = (typeof VIEWS)[number];
 
-export interface InboxFilter {
-  view: View;
-  site: string;
-  /** Who "mine" is: a name or an id of the register of people. */
-  me: string[];
-}
-
 const closed = (item: Case): boolean => item.status === 'closed';
 const held = (item: Case): boolean => item.suppressed !== null && item.suppressed !== undefined;
 const waits = (item: Case): boolean => item.watch_list !== null && item.watch_list !== undefined;
@@ -63,7 +56,7 @@ export function parentOf(item: Case): string | null {
 }
 
 /** A critical case whose costs nobody has told comes first: nobody can say that it may wait. */
-function byWorth(cases: Case[]): Case[] {
+export function byWorth(cases: Case[]): Case[] {
   const key = (item: Case): number => {
     if (item.status === 'closed') return -2;
     return worth(item) ?? (item.severity === 'critical' ? Number.MAX_VALUE : -1);
