@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { overwriteGetLocale } from '../src/paraglide/runtime.js';
-import { chanceWord, contributionWord, doubtWords, noteWords, signedDuration, withinWords } from '../src/lib/prognosis-words';
+import { chanceWord, contributionWord, noteWords, signedDuration, withinWords } from '../src/lib/prognosis-words';
 
 let locale: 'en' | 'zh-CN' = 'en';
 overwriteGetLocale(() => locale);
@@ -11,8 +11,8 @@ describe('failure within a horizon', () => {
   it('is a probability only where that was calibrated', () => {
     expect(withinWords({ ...within, shown: 'calibrated' }).value).toBe('37%');
     expect(withinWords({ ...within, shown: 'nominal' }).value).toBe('worse than 92% of past forecasts');
-    const ranked = withinWords({ ...within, probability: null, shown: 'rank', reason: '7 lives were checked, at least 10 are needed' });
-    expect(ranked).toEqual({ value: 'worse than 92% of past forecasts', how: 'No probability is shown: 7 lives could be checked; at least 10 are needed.' });
+    const ranked = withinWords({ ...within, probability: null, shown: 'rank', reason: { en: '7 lives were checked, at least 10 are needed', zh: '只核对了 7 段寿命，至少需要 10 段' } });
+    expect(ranked).toEqual({ value: 'worse than 92% of past forecasts', how: 'No probability is shown: 7 lives were checked, at least 10 are needed' });
   });
   it('is not told where nothing is known', () => expect(withinWords({ ...within, rank: null, shown: 'nominal' }).value).toBe('not known'));
   it.each([
@@ -20,27 +20,6 @@ describe('failure within a horizon', () => {
     [0.37, '37%'],
     [0.999, 'above 99%'],
   ])('of %d is told as %s: nothing is certain', (probability, words) => expect(chanceWord(probability)).toBe(words));
-});
-
-describe('why there is no probability', () => {
-  // As `Calibration::judge` writes it.
-  it.each([
-    ['the 80 % interval held 61 % of the truths', '61%'],
-    ['the truths do not fall evenly into the forecast (PIT, p = 4e-7)', '4e-7'],
-    ['within 24: what was said and what happened differ by 9 points', '9'],
-    ['within 24: no better than the base rate', ''],
-    ['3 cases were checked, at least 10 are needed', '10'],
-    ['no forecast could be checked', ''],
-  ])('"%s" is told in both languages', (reason, number) => {
-    const english = doubtWords(reason);
-    locale = 'zh-CN';
-    const chinese = doubtWords(reason);
-    expect(english).not.toBe(reason);
-    expect(chinese).toMatch(/\p{Script=Han}/u);
-    expect(english).toContain(number);
-    expect(chinese).toContain(number);
-  });
-  it('that nobody put into words yet is told as it came', () => expect(doubtWords('the moon stood wrong')).toBe('the moon stood wrong'));
 });
 
 describe('what moves a forecast', () => {

@@ -35,8 +35,8 @@ describe('a model', () => {
   it('speaks of probability only when training said that it may', () => {
     expect(isCalibrated(aModel({ metrics: { served: { served: 'probability' } } }))).toBe(true);
     expect(isCalibrated(aModel({ metrics: {} }))).toBe(false);
-    const ranked = aModel({ metrics: { served: { served: 'rank', reason: 'why' } } });
-    expect([isCalibrated(ranked), doubtOf(ranked)]).toEqual([false, 'why']);
+    const ranked = aModel({ metrics: { served: { served: 'rank', reason: { en: 'why', zh: '原因' } } } });
+    expect([isCalibrated(ranked), doubtOf(ranked)]).toEqual([false, { en: 'why', zh: '原因' }]);
   });
 });
 

@@ -118,7 +118,6 @@ export function anOrder(change: Partial<WorkOrder> = {}): WorkOrder {
     due_from: null,
     costs: null,
     date: null,
-    delivery: null,
     ...change,
   };
 }

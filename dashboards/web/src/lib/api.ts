@@ -3,6 +3,7 @@
 import type {
   Drift, ForecastScore, HistoryKind, HistoryRecord, HistoryReport, PastPrognosis, PrognosisModel, PrognosisModelDetail, Promotion, TrainingJob,
 } from './prognosis-types';
+import type { Connector, Delivery } from './plan-types';
 import { address, all, answered, ask, get, id, iso, PAGE_SIZE, post, send, table } from './http';
 import { littleEndian } from './waveform';
 import type {
@@ -63,6 +64,8 @@ export const api = {
   createOrder: (order: { asset: string; kind: OrderKind; note: string; by: string; due_by?: string }) =>
     post<WorkOrder>('/work-orders', order),
   step: (order: string, action: string, step: OrderStep) => post<WorkOrder>(`/work-orders/${id(order)}/${action}`, step),
+  connectors: async () => (await get<Page<Connector>>('/connectors')).items,
+  retryDelivery: (delivery: number) => post<Delivery>(`/deliveries/${delivery}/retry`, {}),
   engineers: () => all<Engineer>('/engineers'),
   addEngineer: (name: string) => post<Engineer>('/engineers', { name, skills: [] }),
   devices: () => all<Device>('/devices'),

@@ -28,10 +28,11 @@ function both(value: unknown): string | null {
   return typeof label === 'object' && label !== null && typeof label.en === 'string' && typeof label.zh === 'string' ? named({ en: label.en, zh: label.zh }, '') : null;
 }
 
-/** Whom something went to: one person, or several. */
+/** Whom something went to: somebody by name, or a target such as `{"role": "planner"}`. */
 function whom(value: unknown, names: ReadonlyMap<string, string>): string | null {
-  const all = (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === 'string' && one !== '' && !(SEVERITIES as readonly string[]).includes(one));
-  return all.length === 0 ? null : m.event_to({ name: all.map((one) => recipientWords(one, names)).join(', ') });
+  const [kind, name] = typeof value === 'object' && value !== null ? (Object.entries(value)[0] ?? []) : [];
+  const to = kind === undefined ? text(value) : typeof name === 'string' ? `${kind}:${name}` : 'on_call';
+  return to === null || (SEVERITIES as readonly string[]).includes(to) ? null : m.event_to({ name: recipientWords(to, names) });
 }
 
 function noteOf(told: Record<string, unknown> | null, names: ReadonlyMap<string, string>, modeName: (mode: string) => string): string | null {

@@ -36,7 +36,7 @@ export interface Costs {
   currency: string;
 }
 
-/** What each date costs: running on until it fails, the planned work, and both. */
+/** What each date costs: having run on until then, the planned work then, and both. */
 export interface CostPoint {
   at: Iso;
   run_on: number;
@@ -48,17 +48,42 @@ export interface DateDecision {
   chosen: Iso;
   basis: 'calibrated' | 'severity';
   curve: CostPoint[];
+  /** What a week later costs; below zero where waiting saves. */
   delay_week_cost: number | null;
   words: Label;
   currency: string;
 }
 
-/** Where the order went: the service system that carries it out. */
+export type DeliveryState = 'waiting' | 'delivered' | 'stuck' | 'withdrawn';
+
+/** Something told to the service system that carries an order out. */
 export interface Delivery {
+  id: number;
   connector: string;
-  state: 'waiting' | 'delivered' | 'stuck' | 'withdrawn';
+  work_order: string;
+  case: string | null;
+  kind: 'create' | 'amend' | 'withdraw';
+  state: DeliveryState;
+  /** What the order is called there, and how it stands there. */
   reference: string | null;
+  remote_status: string | null;
   attempts: number;
+  last_error: string | null;
+  created_at: Iso;
+  settled_at: Iso | null;
+}
+
+/** A service system orders go to. */
+export interface Connector {
+  name: string;
+  kind: string;
+  state: 'ok' | 'waiting' | 'stuck';
+  mapping: string | null;
+  base_url: string | null;
+  waiting: number;
+  delivered: number;
+  stuck: number;
+  withdrawn: number;
   last_error: string | null;
 }
 
@@ -69,5 +94,4 @@ export interface Planning {
   due_from: Iso | null;
   costs: Costs | null;
   date: DateDecision | null;
-  delivery: Delivery | null;
 }

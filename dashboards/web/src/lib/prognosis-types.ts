@@ -3,7 +3,7 @@
 
 import type { Iso, Label, OnboardError } from './types';
 
-export type PrognosisFamily = 'trend' | 'fleet' | 'life_data' | 'combined';
+export type PrognosisFamily = 'trend' | 'fleet' | 'life_data' | 'combined' | 'classifier';
 
 /** How a number about failure may be read. */
 export type Shown = 'nominal' | 'calibrated' | 'rank';
@@ -20,7 +20,9 @@ export interface FailureWithin {
   probability: number | null;
   rank: number | null;
   shown: Shown;
-  reason?: string | null;
+  /** Which family said it, when that is another than of the whole forecast. */
+  family?: PrognosisFamily | null;
+  reason?: Label | null;
 }
 
 /** What a trained model says beyond three quantiles; empty for a trend. */
@@ -114,7 +116,7 @@ export interface ModelMetrics {
   /** Usual calendar time of a cycle. */
   calendar_cycle_s?: number;
   cap_cycles?: number;
-  served?: { served: 'probability' } | { served: 'rank'; reason: string };
+  served?: { served: 'probability' } | { served: 'rank'; reason: Label };
 }
 
 export interface Provenance {

@@ -3,15 +3,17 @@
 
 import { m } from '../paraglide/messages.js';
 import { getLocale } from '../paraglide/runtime.js';
-import { formatCount, formatPercent } from './format';
+import { formatPercent } from './format';
 import type { FailureWithin, HistoryKind, PrognosisFamily, Standing, TrainingJob } from './prognosis-types';
 import { formatDuration } from './time';
+import { named } from './words';
 
 const FAMILY: Record<PrognosisFamily, [() => string, () => string]> = {
   trend: [m.family_trend, m.family_trend_told],
   fleet: [m.family_fleet, m.family_fleet_told],
   life_data: [m.family_life_data, m.family_life_data_told],
   combined: [m.family_combined, m.family_combined_told],
+  classifier: [m.family_classifier, m.family_classifier_told],
 };
 const NOTE: Record<string, () => string> = {
   window_only: m.note_window_only,
@@ -83,28 +85,6 @@ export function contributionWord(feature: string, name: (signal: string) => stri
   return ASPECT[aspect]?.({ signal }) ?? `${signal}: ${spaced(aspect)}`;
 }
 
-/** Reasons as the server writes them, and how the reader's language puts them. */
-const REASONS: [RegExp, (found: string[]) => string][] = [
-  [/^(\d+) lives were checked, at least (\d+) are needed$/, ([checked, needed]) => m.doubt_few_lives({ checked: count(checked), needed: count(needed) })],
-  [/^the 80 % interval held (\d+) % of the truths$/, ([held]) => m.doubt_coverage({ held: formatPercent(Number(held) / 100, getLocale()) })],
-  [/^the truths do not fall evenly into the forecast \(PIT, p = (.+)\)$/, ([p]) => m.doubt_pit({ p: p ?? '' })],
-  [/^(?:within \S+: )?what was said and what happened differ by (\d+) points$/, ([points]) => m.doubt_points({ points: count(points) })],
-  [/^(?:within \S+: )?no better than the base rate$/, () => m.doubt_no_skill()],
-  [/^(\d+) cases were checked, at least (\d+) are needed$/, ([checked, needed]) => m.doubt_few_cases({ checked: count(checked), needed: count(needed) })],
-  [/^no forecast could be checked$/, () => m.doubt_unchecked()],
-];
-
-const count = (digits: string | undefined): string => formatCount(Number(digits), getLocale());
-
-/** Why a number is no probability, in a sentence. */
-export function doubtWords(reason: string): string {
-  for (const [pattern, say] of REASONS) {
-    const found = pattern.exec(reason);
-    if (found !== null) return say(found.slice(1));
-  }
-  return reason;
-}
-
 /** What may be said about failure within a horizon: a probability only where it has come true. */
 export function withinWords(within: FailureWithin): { value: string; how: string } {
   const locale = getLocale();
@@ -112,7 +92,7 @@ export function withinWords(within: FailureWithin): { value: string; how: string
     return { value: chanceWord(within.probability), how: m.within_calibrated() };
   }
   const value = within.rank === null ? m.within_unknown() : m.within_rank({ share: formatPercent(within.rank, locale) });
-  const how = within.shown === 'rank' ? m.within_no_probability({ why: doubtWords(within.reason ?? '') }) : m.within_nominal();
+  const how = within.shown === 'rank' ? m.within_no_probability({ why: named(within.reason, '') }) : m.within_nominal();
   return { value, how };
 }
 

@@ -1,6 +1,7 @@
 // The reliability of probabilities as a picture, and models as a person compares them. Pure.
 
 import type { Calibration, PrognosisModel, Reliability } from './prognosis-types';
+import type { Label } from './types';
 
 export interface ReliabilityPoint {
   x: number;
@@ -51,7 +52,7 @@ export function coverageSpan(calibration: Calibration): [number, number] {
 export const isCalibrated = (model: PrognosisModel): boolean => model.metrics.served?.served === 'probability';
 
 /** Why they may not; null when they may, or when nobody said. */
-export function doubtOf(model: PrognosisModel): string | null {
+export function doubtOf(model: PrognosisModel): Label | null {
   const served = model.metrics.served;
   return served?.served === 'rank' ? served.reason : null;
 }

@@ -1,7 +1,7 @@
 // The shapes of the HTTP API, as it serves them (see /api/openapi.json).
 
 import type { CaseHandling } from './alert-types';
-import type { Planning } from './plan-types';
+import type { Delivery, Planning } from './plan-types';
 import type { ForecastDetail, PrognosisFamily } from './prognosis-types';
 
 /** A text in both languages of the product. */
@@ -343,6 +343,7 @@ export interface WorkOrder extends Planning {
 
 export interface WorkOrderDetail extends WorkOrder {
   log: { at: Iso; by: string; from: OrderStatus | null; to: OrderStatus; note: string | null }[];
+  deliveries: Delivery[];
 }
 
 /** A kind of machine, as the server knows it. */
