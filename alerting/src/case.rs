@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use telemetry::{
-    Advisory, AssetId, CaseId, DeviceId, Evidence, FailureMode, Outcome, PersonId, Prognosis,
-    Severity, SignalName, Timestamp, WorkOrderId,
+    Advisory, AssetId, CaseId, DeviceId, Evidence, Explanation, FailureMode, Outcome, PersonId,
+    Prognosis, Severity, SignalName, SiteId, Timestamp, Verdict, WorkOrderId,
 };
 
-use crate::lifecycle::CaseEventKind;
+use crate::{CaseSource, Suppression, WatchListed, lifecycle::CaseEventKind};
 
 /// Where a case stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,10 +80,34 @@ pub struct Case {
     pub prognosis: Option<Prognosis>,
     /// The person who has it in hand.
     pub assignee: Option<PersonId>,
-    /// The work order raised for it.
+    /// The work order raised for it in this round.
     pub work_order: Option<WorkOrderId>,
     /// What was found when the order was completed; none while open and after a cancelled order.
     pub outcome: Option<Outcome>,
+    /// Who raised it.
+    pub source: CaseSource,
+    /// What kind of problem it is; only a problem of the machine or of a sensor gets an order.
+    pub verdict: Verdict,
+    /// Why that is the verdict.
+    pub why: Option<Explanation>,
+    /// How often it came to life: 1 at first, one more each time it was opened again.
+    pub round: u32,
+    /// When this round was opened, by the caller's clock.
+    pub seen_at: Timestamp,
+    /// Where the asset stood then; none for an asset the ledger did not know.
+    pub site: Option<SiteId>,
+    /// Whether all that was heard of it so far came late.
+    pub stale: bool,
+    /// Why it asks for nothing at present; none when it asks.
+    pub suppressed: Option<Suppression>,
+    /// The case that stands for it: the first of its group, or that of the asset above.
+    pub parent: Option<CaseId>,
+    /// Set while it waits for its order behind more valuable cases.
+    pub watch_list: Option<WatchListed>,
+    /// What acting in time is expected to save, in `currency`; none before it was estimated.
+    pub expected_avoided_cost: Option<f64>,
+    /// The currency of `expected_avoided_cost`, such as `CNY`.
+    pub currency: Option<String>,
 }
 
 impl Case {
@@ -91,7 +115,7 @@ impl Case {
     pub fn advisory(&self) -> Advisory {
         Advisory {
             case: self.id.clone(),
-            round: 1,
+            round: self.round,
             asset: self.asset.clone(),
             device: self.device.clone(),
             failure_mode: self.failure_mode.clone(),
@@ -102,11 +126,26 @@ impl Case {
         }
     }
 
-    /// Whether the service system has still to be told: open, serious enough, and no order yet.
-    /// A sensor is never serious, and nobody but the service system would ever see to it.
+    /// Whether the service system has still to be told: open, asking, a problem that work
+    /// mends, serious enough, and no order yet. A sensor is never serious, and nobody but the
+    /// service system would ever see to it; a machine that only seems to be failing because of
+    /// a sensor is mended with the sensor.
     pub fn wants_order(&self) -> bool {
-        let is_worth_one = self.severity >= Severity::Warning || self.signal.is_some();
-        self.status.is_open() && is_worth_one && self.work_order.is_none()
+        let is_worth_one = match self.verdict {
+            Verdict::Sensor => self.signal.is_some(),
+            Verdict::Operating => false,
+            Verdict::Machine => self.severity >= Severity::Warning,
+        };
+        self.status.is_open()
+            && is_worth_one
+            && self.work_order.is_none()
+            && self.suppressed.is_none()
+    }
+
+    /// The latest event time that is known of it.
+    pub(crate) fn last_event_at(&self) -> Timestamp {
+        let cleared = self.cleared_at.unwrap_or(self.opened_at);
+        cleared.max(self.opened_at)
     }
 }
 
@@ -162,6 +201,16 @@ pub struct CaseQuery {
     pub status: StatusFilter,
     /// Of this asset only.
     pub asset: Option<AssetId>,
+    /// Of assets at this site only.
+    pub site: Option<SiteId>,
+    /// Only with this verdict.
+    pub verdict: Option<Verdict>,
+    /// Only those that are suppressed, or only those that are not.
+    pub suppressed: Option<bool>,
+    /// Only those on the watch list, or only those that are not.
+    pub watch_list: Option<bool>,
+    /// Only those this case stands for.
+    pub parent: Option<CaseId>,
     /// Continue behind this case, the last one of the page before.
     pub after: Option<CaseId>,
     /// At most this many; cut to [`CaseQuery::MAX_LIMIT`].
@@ -180,6 +229,11 @@ impl Default for CaseQuery {
         Self {
             status: StatusFilter::All,
             asset: None,
+            site: None,
+            verdict: None,
+            suppressed: None,
+            watch_list: None,
+            parent: None,
             after: None,
             limit: Self::DEFAULT_LIMIT,
         }

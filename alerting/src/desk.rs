@@ -5,19 +5,86 @@
 //! batch could not be written is thrown away and loaded again, so memory never runs ahead of
 //! the file.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 use telemetry::{
-    AssetId, CaseId, DeviceId, FailureMode, Finding, Outcome, SensorReport, SignalName, Timestamp,
-    WorkOrderClosed, WorkOrderId,
+    AssetId, CaseId, DeviceId, FailureMode, Finding, Outcome, Places, RuleId, SensorReport,
+    SignalName, Timestamp, WorkOrderClosed, WorkOrderId,
 };
 
-use crate::{AlertingError, Case, CaseChange, CaseEvent, CaseEventKind, lifecycle};
+use crate::{
+    AlertingError, Care, Case, CaseChange, CaseEvent, CaseEventKind, CaseSettings, CaseStatus,
+    MaintenanceWindow, Silence, lifecycle,
+};
 
-/// A device as it watches one asset (it may have watched another one before), or, with a signal,
-/// one of its sensors.
-pub type Watch = (AssetId, DeviceId, Option<SignalName>);
+/// What of a device an alarm is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The machine, as its detectors judge it.
+    Machine,
+    /// One of its sensors.
+    Sensor(SignalName),
+    /// The machine or a sensor, as a rule judges it.
+    Rule(RuleId),
+}
+
+/// What is watched: a device as it watches one asset (it may have watched another one before),
+/// and what of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Watch {
+    /// The asset.
+    pub asset: AssetId,
+    /// The device.
+    pub device: DeviceId,
+    /// What of it.
+    pub of: Subject,
+}
+
+impl Watch {
+    /// The machine as a device watches it.
+    pub fn machine(asset: &AssetId, device: &DeviceId) -> Self {
+        Self {
+            asset: asset.clone(),
+            device: device.clone(),
+            of: Subject::Machine,
+        }
+    }
+
+    /// One sensor of a device.
+    pub fn sensor(asset: &AssetId, device: &DeviceId, signal: &SignalName) -> Self {
+        Self {
+            of: Subject::Sensor(signal.clone()),
+            ..Self::machine(asset, device)
+        }
+    }
+
+    /// What a rule says of a device.
+    pub fn rule(asset: &AssetId, device: &DeviceId, rule: &RuleId) -> Self {
+        Self {
+            of: Subject::Rule(rule.clone()),
+            ..Self::machine(asset, device)
+        }
+    }
+}
+
+/// What there may be one open case of: an asset's failure mode, and of a sensor its signal.
+pub type Problem = (AssetId, FailureMode, Option<SignalName>);
+
+/// What decisions rest on beside the desk itself.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// The caller's clock. In a back-test it is event time.
+    pub now: Timestamp,
+    /// Where assets stand.
+    pub places: &'a dyn Places,
+    /// How cases are kept.
+    pub settings: &'a CaseSettings,
+    /// What nobody wants to hear at present.
+    pub silences: &'a [Silence],
+    /// Where people are at work, or will be soon.
+    pub windows: &'a [MaintenanceWindow],
+}
 
 /// How far the findings of a device have been applied: event time, then kind within a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +132,8 @@ pub struct Episode {
     pub since: Timestamp,
     /// The case that covers it, open or closed.
     pub case: CaseId,
+    /// The round of the case it belongs to: what rose in an earlier one is over with it.
+    pub round: u32,
     /// Whether the alarm stands. Only kept up while the case is open.
     pub active: bool,
     /// How far the device's findings have been applied, as of the last committed change.
@@ -82,6 +151,25 @@ pub struct Held {
     pub forecast_at: Timestamp,
     /// Its order was put off, so that no order of its own will close it.
     pub deferred: bool,
+    /// What is remembered of it beside what is shown.
+    pub care: Care,
+}
+
+impl Held {
+    /// See [`Problem`].
+    pub fn problem(&self) -> Problem {
+        let case = &self.case;
+        (
+            case.asset.clone(),
+            case.failure_mode.clone(),
+            case.signal.clone(),
+        )
+    }
+
+    /// Whether the service system has to be told now.
+    pub fn wants_order(&self, now: Timestamp) -> bool {
+        self.case.wants_order() && self.care.order_after.is_none_or(|after| after <= now)
+    }
 }
 
 /// What one call changed, to be written in one transaction.
@@ -97,12 +185,22 @@ pub struct Batch {
     pub rows: BTreeMap<CaseId, Held>,
     /// Devices whose episode changed.
     pub watches: BTreeSet<Watch>,
+    /// Devices that were found to keep up with the clock.
+    pub punctual: Vec<DeviceId>,
+    /// Orders of earlier rounds: whatever is still to be heard of them means nothing any more.
+    pub past_orders: Vec<(WorkOrderId, Timestamp)>,
 }
 
 impl Batch {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.watches.is_empty()
+        self.rows.is_empty() && self.watches.is_empty() && self.punctual.is_empty()
+    }
+
+    /// Whether anything happened that bears on how cases are treated.
+    pub(crate) fn is_news(&self) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| change.event != CaseEventKind::Refreshed)
     }
 }
 
@@ -138,23 +236,51 @@ impl Entry {
     }
 }
 
-/// The open cases and the episodes they cover.
+/// The open cases and the episodes they cover, with the last closed case of each problem.
+///
+/// The indexes beside them are kept by the few functions that change what they point to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Desk {
     pub(crate) open: BTreeMap<CaseId, Held>,
     pub(crate) episodes: HashMap<Watch, Episode>,
+    /// The latest closed case of each problem, at most [`Desk::MAX_CLOSED`].
+    pub(crate) closed: HashMap<Problem, Held>,
+    /// Devices that have kept up with the clock.
+    pub(crate) punctual: HashSet<DeviceId>,
+    /// Open cases by problem.
+    by_problem: HashMap<Problem, CaseId>,
+    /// Open cases by asset.
+    by_asset: BTreeMap<AssetId, BTreeSet<CaseId>>,
+    /// Episodes that stand, by case and round.
+    standing: HashMap<(CaseId, u32), BTreeSet<Watch>>,
 }
 
 impl Desk {
-    /// A desk from what the store kept.
-    pub fn new(open: Vec<Held>, episodes: Vec<(Watch, Episode)>) -> Self {
-        Self {
-            open: open
-                .into_iter()
-                .map(|held| (held.case.id.clone(), held))
-                .collect(),
-            episodes: episodes.into_iter().collect(),
+    /// Closed cases that are remembered, because an alarm may come back: the newest of so many
+    /// problems. A case is a few kB.
+    pub const MAX_CLOSED: usize = 1_000;
+
+    /// A desk from what the store kept; `closed` newest first.
+    pub fn new(
+        open: Vec<Held>,
+        closed: Vec<Held>,
+        episodes: Vec<(Watch, Episode)>,
+        punctual: Vec<DeviceId>,
+    ) -> Self {
+        let mut desk = Self {
+            punctual: punctual.into_iter().collect(),
+            ..Self::default()
+        };
+        for held in open {
+            desk.insert(held);
         }
+        for held in closed {
+            desk.closed.entry(held.problem()).or_insert(held);
+        }
+        for (watch, episode) in episodes {
+            desk.put_episode(watch, episode);
+        }
+        desk
     }
 
     /// The open case with this id.
@@ -172,36 +298,133 @@ impl Desk {
         self.open.values()
     }
 
-    /// The one open case of an asset and failure mode, and of a sensor by its signal. A fleet has
-    /// few open cases, and this is asked once an alarm, so a walk over them beats an index that
-    /// has to be kept right.
-    pub(crate) fn open_case_of(
-        &self,
-        asset: &AssetId,
-        mode: &FailureMode,
-        signal: Option<&SignalName>,
-    ) -> Option<CaseId> {
-        let is_it = |case: &Case| {
-            case.asset == *asset && case.failure_mode == *mode && case.signal.as_ref() == signal
-        };
-        let mut open = self.open.values();
-        open.find(|held| is_it(&held.case))
-            .map(|held| held.case.id.clone())
+    /// The open cases of an asset, by id.
+    pub fn open_cases_of(&self, asset: &AssetId) -> impl Iterator<Item = &Held> {
+        let ids = self.by_asset.get(asset).into_iter().flatten();
+        ids.filter_map(|id| self.open.get(id))
+    }
+
+    /// The one open case of a problem.
+    pub(crate) fn open_case_of(&self, problem: &Problem) -> Option<CaseId> {
+        self.by_problem.get(problem).cloned()
     }
 
     /// Whether the alarm of any device stands on this case.
     pub(crate) fn has_active_alarm(&self, case: &CaseId) -> bool {
-        self.episodes
-            .values()
-            .any(|episode| episode.active && episode.case == *case)
+        let round = self.get(case).map_or(0, |held| held.case.round);
+        self.standing.contains_key(&(case.clone(), round))
+    }
+
+    /// Whether the case of an episode is open, in the round the episode belongs to.
+    pub(crate) fn is_current(&self, episode: &Episode) -> bool {
+        self.get(&episode.case)
+            .is_some_and(|held| held.case.round == episode.round)
+    }
+
+    /// Sets the episode of a watch.
+    pub(crate) fn put_episode(&mut self, watch: Watch, episode: Episode) {
+        self.stand_down(&watch);
+        if episode.active {
+            let of_round = (episode.case.clone(), episode.round);
+            self.standing.entry(of_round).or_default().insert(watch.clone());
+        }
+        self.episodes.insert(watch, episode);
+    }
+
+    /// The alarm of a watch does not stand any more.
+    pub(crate) fn stand_down(&mut self, watch: &Watch) {
+        let Some(episode) = self.episodes.get_mut(watch).filter(|known| known.active) else {
+            return;
+        };
+        episode.active = false;
+        let of_round = (episode.case.clone(), episode.round);
+        if let Some(watches) = self.standing.get_mut(&of_round) {
+            watches.remove(watch);
+            if watches.is_empty() {
+                self.standing.remove(&of_round);
+            }
+        }
+    }
+
+    fn insert(&mut self, held: Held) {
+        let id = held.case.id.clone();
+        self.by_problem.insert(held.problem(), id.clone());
+        let of_asset = self.by_asset.entry(held.case.asset.clone()).or_default();
+        of_asset.insert(id.clone());
+        self.open.insert(id, held);
+    }
+
+    /// Takes an ended case off the desk and keeps it for when its alarm comes back.
+    fn remove(&mut self, id: &CaseId) {
+        let Some(held) = self.open.remove(id) else {
+            return;
+        };
+        let problem = held.problem();
+        if self.by_problem.get(&problem) == Some(id) {
+            self.by_problem.remove(&problem);
+        }
+        if let Some(of_asset) = self.by_asset.get_mut(&held.case.asset) {
+            of_asset.remove(id);
+            if of_asset.is_empty() {
+                self.by_asset.remove(&held.case.asset);
+            }
+        }
+        self.closed.insert(problem, held);
+        if self.closed.len() > Self::MAX_CLOSED {
+            let oldest = self
+                .closed
+                .iter()
+                .min_by_key(|(_, held)| (held.case.updated_at, held.case.id.clone()));
+            if let Some(oldest) = oldest.map(|(problem, _)| problem.clone()) {
+                self.closed.remove(&oldest);
+            }
+        }
     }
 
     /// Puts a new case on the desk.
     pub(crate) fn put(&mut self, held: Held, entry: Entry, batch: &mut Batch) {
         let id = held.case.id.clone();
         batch.opened.push(id.clone());
-        self.open.insert(id.clone(), held);
+        self.insert(held);
         self.note(&id, entry, batch);
+    }
+
+    /// Opens an ended case again for another round.
+    ///
+    /// # Errors
+    /// [`AlertingError::Illegal`] when the life cycle does not allow the step.
+    pub(crate) fn reopen(
+        &mut self,
+        problem: &Problem,
+        entry: Entry,
+        batch: &mut Batch,
+        change: impl FnOnce(&mut Held),
+    ) -> Result<Option<CaseId>, AlertingError> {
+        let Some(held) = self.closed.get(problem) else {
+            return Ok(None);
+        };
+        let id = held.case.id.clone();
+        let status = next_status(&id, held.case.status, entry.kind)?;
+        let Some(mut held) = self.closed.remove(problem) else {
+            return Ok(None);
+        };
+        if let Some(order) = held.case.work_order.take() {
+            batch.past_orders.push((order, entry.at));
+        }
+        held.case.status = status;
+        change(&mut held);
+        self.insert(held);
+        self.note(&id, entry, batch);
+        Ok(Some(id))
+    }
+
+    /// Adds what late data tell to a case that has ended.
+    pub(crate) fn amend_closed(&mut self, problem: &Problem, entry: Entry, batch: &mut Batch) {
+        if let Some(held) = self.closed.get_mut(problem) {
+            held.case.updated_at = entry.at.max(held.case.updated_at);
+            let held = held.clone();
+            collect(&held, entry, batch);
+        }
     }
 
     /// Lets `entry` happen to an open case: asks the life cycle, lets `change` alter the
@@ -221,12 +444,7 @@ impl Desk {
             .open
             .get_mut(id)
             .ok_or_else(|| AlertingError::NotFound(id.clone()))?;
-        let status = lifecycle::next(Some(held.case.status), entry.kind).map_err(|illegal| {
-            AlertingError::Illegal {
-                case: id.clone(),
-                illegal,
-            }
-        })?;
+        let status = next_status(id, held.case.status, entry.kind)?;
         change(held);
         held.case.status = status;
         self.note(id, entry, batch);
@@ -238,22 +456,11 @@ impl Desk {
             return;
         };
         held.case.updated_at = entry.at;
-        batch.changes.push(CaseChange {
-            case: held.case.clone(),
-            event: entry.kind,
-        });
-        batch.rows.insert(id.clone(), held.clone());
-        if entry.kind.is_logged() {
-            let event = CaseEvent {
-                at: entry.at,
-                kind: entry.kind,
-                by: entry.by,
-                detail: entry.detail,
-            };
-            batch.log.push((id.clone(), event));
-        }
-        if !held.case.status.is_open() {
-            self.open.remove(id);
+        let held = held.clone();
+        let is_open = held.case.status.is_open();
+        collect(&held, entry, batch);
+        if !is_open {
+            self.remove(id);
         }
     }
 
@@ -300,6 +507,7 @@ impl Desk {
         let entry = Entry::of(CaseEventKind::OrderRaised, at).with(json!({ "work_order": order }));
         self.step(id, entry, batch, |held| {
             held.case.work_order = Some(order.clone());
+            held.case.watch_list = None;
         })
     }
 
@@ -353,6 +561,36 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// Puts what happened to a case into the batch.
+fn collect(held: &Held, entry: Entry, batch: &mut Batch) {
+    let id = &held.case.id;
+    batch.changes.push(CaseChange {
+        case: held.case.clone(),
+        event: entry.kind,
+    });
+    batch.rows.insert(id.clone(), held.clone());
+    if entry.kind.is_logged() {
+        let event = CaseEvent {
+            at: entry.at,
+            kind: entry.kind,
+            by: entry.by,
+            detail: entry.detail,
+        };
+        batch.log.push((id.clone(), event));
+    }
+}
+
+fn next_status(
+    case: &CaseId,
+    status: CaseStatus,
+    event: CaseEventKind,
+) -> Result<CaseStatus, AlertingError> {
+    lifecycle::next(Some(status), event).map_err(|illegal| AlertingError::Illegal {
+        case: case.clone(),
+        illegal,
+    })
 }
 
 /// The log entry for the end of an order.

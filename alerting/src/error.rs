@@ -10,6 +10,9 @@ pub enum AlertingError {
     /// There is no such case.
     #[error("there is no case {0}")]
     NotFound(CaseId),
+    /// There is no such silence.
+    #[error("there is no silence {0}")]
+    NoSilence(i64),
     /// The step is not allowed in the status the case is in.
     #[error("case {case}: {illegal}")]
     Illegal {

@@ -1,10 +1,19 @@
 //! Findings as analytics makes them, for the tests.
 
+use std::sync::Arc;
+
 use telemetry::{
-    Assessment, AssetId, CaseId, Condition, ConditionState, Contribution, DeviceId, Evidence,
-    FailureMode, Finding, ForecastDetail, HealthIndex, NoPrognosis, OperatingState, Outcome,
-    Prognosis, PrognosisFamily, PrognosisOutcome, SensorFault, SensorReport, SensorState,
-    SensorVerdict, SignalName, Statistics, Timestamp, ViewScore, WorkOrderClosed, WorkOrderId,
+    ManualClock,
+    Assessment, AssetId, AssetModelId, CaseId, Condition, ConditionState, Contribution, CustomerId,
+    DeviceId, Evidence, FailureMode, Finding, ForecastDetail, HealthIndex, NoPrognosis,
+    OperatingState, Outcome, Place, Places, Prognosis, PrognosisFamily, PrognosisOutcome,
+    SensorFault, SensorReport, SensorState, SensorVerdict, SignalName, SiteId, Statistics,
+    Timestamp, ViewScore, WorkOrderClosed, WorkOrderId,
+};
+
+use crate::{
+    Case, CaseSettings, MaintenanceWindow, Silence,
+    desk::{Around, Desk},
 };
 
 /// Seconds into the plant's life.
@@ -200,7 +209,98 @@ pub(crate) fn ended(
     }
 }
 
-/// A desk on a file.
+/// A desk on a file, of a recording, whose orders do not wait.
 pub(crate) async fn desk(path: &std::path::Path) -> crate::CaseDesk {
-    crate::CaseDesk::open(path).await.unwrap()
+    open(path).await.unwrap()
+}
+
+/// The same, or why it cannot be opened.
+pub(crate) async fn open(
+    path: &std::path::Path,
+) -> Result<crate::CaseDesk, crate::AlertingError> {
+    let around = Surroundings::default();
+    let clock = Arc::new(ManualClock::at(around.now));
+    crate::CaseDesk::open(path, around.settings, Arc::new(Plant), clock).await
+}
+
+/// A plant where every asset stands at the site its id begins with, as in `hall-3_pump-1`, and
+/// is part of what its id names last, as in `hall-3_pump-1_motor-1`; others stand nowhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Plant;
+
+impl Places for Plant {
+    fn place(&self, asset: &AssetId) -> Option<Place> {
+        let (site, rest) = asset.as_str().split_once('_')?;
+        let parent = rest
+            .split_once('_')
+            .map(|(_, above)| format!("{site}_{above}"));
+        let mut place = place(site, "pump");
+        place.parent = parent.map(|parent| AssetId::new(&parent).unwrap());
+        Some(place)
+    }
+}
+
+pub(crate) fn place(site: &str, model: &str) -> Place {
+    Place {
+        site: SiteId::new(site).unwrap(),
+        customer: CustomerId::new("acme").unwrap(),
+        model: AssetModelId::new(model).unwrap(),
+        parent: None,
+        time_zone: "UTC".to_owned(),
+        drive_signals: [SignalName::new("speed_rpm").unwrap()].into(),
+    }
+}
+
+/// What is around a desk whose findings are those of a recording: nothing was punctual, so
+/// nothing is late, and orders do not wait.
+pub(crate) struct Surroundings {
+    pub(crate) now: Timestamp,
+    pub(crate) settings: CaseSettings,
+    pub(crate) silences: Vec<Silence>,
+    pub(crate) windows: Vec<MaintenanceWindow>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            now: t(1_700_000_000),
+            settings: CaseSettings {
+                settle: std::time::Duration::ZERO,
+                ..CaseSettings::default()
+            },
+            silences: Vec::new(),
+            windows: Vec::new(),
+        }
+    }
+}
+
+impl Surroundings {
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn around(&self) -> Around<'_> {
+        Around {
+            now: self.now,
+            places: &Plant,
+            settings: &self.settings,
+            silences: &self.silences,
+            windows: &self.windows,
+        }
+    }
+}
+
+/// A case that an alarm of this mode opened.
+pub(crate) fn case(asset_id: &str, mode: &str) -> Case {
+    let mut desk = Desk::default();
+    let surroundings = Surroundings::default();
+    desk.observe(
+        &[probe(asset_id, "dev-1").alarm(100, 130, mode, 1.4)],
+        &surroundings.around(),
+    );
+    let held = desk.open_cases().next().unwrap();
+    held.case.clone()
 }

@@ -28,18 +28,19 @@ mod sensors;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use telemetry::{
-    Assessment, CaseId, Condition, ConditionState, Evidence, Finding, Prognosis, PrognosisOutcome,
-    Severity, Timestamp, Zone,
+    Assessment, AssetId, CaseId, Condition, ConditionState, DeviceId, Evidence, Explanation,
+    Finding, Outcome, Prognosis, PrognosisOutcome, Severity, SignalName, Timestamp, Verdict, Zone,
 };
 
 use crate::{
-    Case, CaseEventKind, CaseStatus,
+    Care, Case, CaseEventKind, CaseSource, CaseStatus,
     case::case_id,
-    desk::{Batch, Desk, Entry, Episode, Held, Mark, Watch},
+    desk::{Around, Batch, Desk, Entry, Episode, Held, Mark, Problem, Watch},
+    verdict,
 };
 
 /// Event time between two refreshes of one case: fast enough for a page people watch, and one
@@ -55,27 +56,54 @@ const SCORE_STEP: f64 = 1.25;
 /// the remaining life.
 const PROGNOSIS_STEP: f64 = 0.1;
 
+/// An alarm as it rises.
+#[derive(Debug, Clone)]
+pub(crate) struct Alarm<'a> {
+    /// When it rose, in event time.
+    pub(crate) since: Timestamp,
+    /// When it was told, in event time.
+    pub(crate) at: Timestamp,
+    /// How urgent it is.
+    pub(crate) severity: Severity,
+    /// The signal whose sensor it is about; none for the machine.
+    pub(crate) signal: Option<SignalName>,
+    /// What it rests on; its failure mode is that of the case.
+    pub(crate) evidence: &'a Evidence,
+    /// Who raises it.
+    pub(crate) source: CaseSource,
+    /// What kind of problem it is.
+    pub(crate) verdict: Verdict,
+    /// Why.
+    pub(crate) why: Explanation,
+}
+
 impl Desk {
     /// Applies findings in order and returns what is to be committed. Nothing to commit means
     /// that the desk is as it was.
-    pub fn observe(&mut self, findings: &[Finding]) -> Batch {
+    ///
+    /// Whatever happened is followed by [`Desk::review`], so that a case that asks for nothing
+    /// never did.
+    pub fn observe(&mut self, findings: &[Finding], around: &Around<'_>) -> Batch {
         let mut batch = Batch::default();
         for finding in findings {
+            self.note_punctual(finding, around, &mut batch);
             if let Finding::Sensor(report) = finding {
-                self.on_sensors(report, &mut batch);
+                self.on_sensors(report, around, &mut batch);
                 continue;
             }
             if let Finding::Condition(condition) = finding
                 && matches!(condition.state, ConditionState::Learning { .. })
             {
-                self.sensors_forgotten(condition, &mut batch);
+                self.sensors_forgotten(condition, around, &mut batch);
             }
-            let watch = (finding.asset().clone(), finding.device().clone(), None);
+            let watch = Watch::machine(finding.asset(), finding.device());
             if self.is_applied(&watch, finding) {
                 continue;
             }
             match finding {
-                Finding::Condition(condition) => self.on_condition(&watch, condition, &mut batch),
+                Finding::Condition(condition) => {
+                    self.on_condition(&watch, condition, around, &mut batch);
+                }
                 Finding::Assessment(assessment) => {
                     self.on_assessment(&watch, assessment, &mut batch);
                 }
@@ -84,7 +112,27 @@ impl Desk {
             }
         }
         self.move_marks(findings, &mut batch);
+        if batch.is_news() {
+            self.review(around, &mut batch);
+        }
         batch
+    }
+
+    /// Notes a device that keeps up with the clock. A recording that is played back never does,
+    /// so its alarms count as they come; what a device that does tells of long ago came late.
+    fn note_punctual(&mut self, finding: &Finding, around: &Around<'_>, batch: &mut Batch) {
+        let device = finding.device();
+        let is_late = finding.at() + around.settings.stale_after < around.now;
+        if is_late || self.punctual.contains(device) {
+            return;
+        }
+        self.punctual.insert(device.clone());
+        batch.punctual.push(device.clone());
+    }
+
+    /// Whether a finding of this device tells of a time long past.
+    fn is_stale(&self, device: &DeviceId, at: Timestamp, around: &Around<'_>) -> bool {
+        at + around.settings.stale_after < around.now && self.punctual.contains(device)
     }
 
     fn is_applied(&self, watch: &Watch, finding: &Finding) -> bool {
@@ -95,19 +143,32 @@ impl Desk {
     /// The whole call is committed in one piece, so a device that changed has had all its
     /// findings of this call applied, whichever of them made the change.
     fn move_marks(&mut self, findings: &[Finding], batch: &mut Batch) {
+        if batch.watches.is_empty() {
+            return;
+        }
+        let mut newest: BTreeMap<(&AssetId, &DeviceId), Mark> = BTreeMap::new();
+        for finding in findings {
+            let mark = newest.entry((finding.asset(), finding.device()));
+            let mark = mark.or_insert(Mark::START);
+            *mark = Mark::of(finding).max(*mark);
+        }
         for watch in &batch.watches {
-            let Some(episode) = self.episodes.get_mut(watch) else {
-                continue;
-            };
-            let own = |one: &&Finding| (one.asset(), one.device()) == (&watch.0, &watch.1);
-            let newest = findings.iter().filter(own).map(Mark::of).max();
-            episode.mark = episode.mark.max(newest.unwrap_or(Mark::START));
+            let newest = newest.get(&(&watch.asset, &watch.device));
+            if let (Some(episode), Some(newest)) = (self.episodes.get_mut(watch), newest) {
+                episode.mark = episode.mark.max(*newest);
+            }
         }
     }
 
-    fn on_condition(&mut self, watch: &Watch, condition: &Condition, batch: &mut Batch) {
+    fn on_condition(
+        &mut self,
+        watch: &Watch,
+        condition: &Condition,
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) {
         if condition.state != ConditionState::Alarm {
-            self.condition_ended(watch, condition, batch);
+            self.condition_ended(watch, condition, around, batch);
             return;
         }
         let Some(evidence) = &condition.evidence else {
@@ -119,45 +180,201 @@ impl Desk {
         match known {
             Some(episode) if condition.since < episode.since => {}
             Some(episode) if condition.since == episode.since => {
-                if !episode.active && self.open.contains_key(&episode.case) {
-                    self.join(watch, &episode.case, condition.since, batch);
+                let times = (condition.since, condition.at);
+                if !episode.active && self.is_current(&episode) {
+                    self.join(watch, &episode.case, times, around, batch);
                 }
+                self.freshen(watch, condition.at, around, batch);
                 self.refresh_score(watch, condition.at, evidence.statistics.score, batch);
             }
             _ => {
                 // A new alarm without a word about the end of the one before.
-                self.condition_ended(watch, condition, batch);
-                let mode = &evidence.failure_mode;
-                if let Some(case) = self.open_case_of(&condition.asset, mode, None) {
-                    self.join(watch, &case, condition.since, batch);
-                } else {
-                    let times = (condition.since, condition.at);
-                    self.open_case(watch, times, Severity::Warning, evidence, batch);
-                }
+                self.condition_ended(watch, condition, around, batch);
+                let (verdict, why) = self.judge(&condition.asset, evidence, around);
+                let alarm = Alarm {
+                    since: condition.since,
+                    at: condition.at,
+                    severity: Severity::Warning,
+                    signal: None,
+                    evidence,
+                    source: CaseSource::Model {
+                        name: evidence.model.clone(),
+                    },
+                    verdict,
+                    why,
+                };
+                self.rise(watch, alarm, around, batch);
             }
         }
     }
 
-    /// Opens the case of an alarm, with the times it rose and was told.
+    /// What kind of problem an alarm of the machine tells of.
+    pub(super) fn judge(
+        &self,
+        asset: &AssetId,
+        evidence: &Evidence,
+        around: &Around<'_>,
+    ) -> (Verdict, Explanation) {
+        let mut faulty = evidence.suspects.clone();
+        let sensors = self.open_cases_of(asset).map(|held| &held.case);
+        let standing = sensors.filter(|case| case.cleared_at.is_none());
+        faulty.extend(standing.filter_map(|case| case.signal.clone()));
+        let place = around.places.place(asset);
+        let drives = place.map(|place| place.drive_signals).unwrap_or_default();
+        verdict::judge(evidence, &faulty, &drives)
+    }
+
+    /// A new alarm: it joins the open case of its problem, continues an ended one, or opens one.
+    pub(super) fn rise(
+        &mut self,
+        watch: &Watch,
+        alarm: Alarm<'_>,
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) {
+        let problem: Problem = (
+            watch.asset.clone(),
+            alarm.evidence.failure_mode.clone(),
+            alarm.signal.clone(),
+        );
+        let stale = self.is_stale(&watch.device, alarm.at, around);
+        if let Some(case) = self.open_case_of(&problem) {
+            let times = (alarm.since, alarm.at);
+            self.join(watch, &case, times, around, batch);
+            self.raise_severity(watch, &case, &alarm, batch);
+        } else if !self.amend_late(watch, &problem, &alarm, stale, batch)
+            && !self.continue_ended(watch, &problem, &alarm, around, batch)
+        {
+            self.open_case(watch, alarm, stale, around, batch);
+        }
+    }
+
+    /// Another source may call the same problem more urgent.
+    fn raise_severity(
+        &mut self,
+        watch: &Watch,
+        case: &CaseId,
+        alarm: &Alarm<'_>,
+        batch: &mut Batch,
+    ) {
+        let Some(from) = self.get(case).map(|held| held.case.severity) else {
+            return;
+        };
+        let to = alarm.severity;
+        if to > from {
+            batch.watches.insert(watch.clone());
+            let detail = json!({ "from": from, "to": to, "device": watch.device });
+            let entry = Entry::of(CaseEventKind::SeverityRaised, alarm.since).with(detail);
+            self.happen(case, entry, batch, |held| held.case.severity = to);
+        }
+    }
+
+    /// What late data tell of a time that an ended case covers belongs to that case.
+    fn amend_late(
+        &mut self,
+        watch: &Watch,
+        problem: &Problem,
+        alarm: &Alarm<'_>,
+        stale: bool,
+        batch: &mut Batch,
+    ) -> bool {
+        let covers = self.closed.get(problem).filter(|held| {
+            let until = held
+                .case
+                .last_event_at()
+                .max(held.case.closed_at.unwrap_or(Timestamp::MIN));
+            stale && alarm.since >= held.case.opened_at && alarm.since <= until
+        });
+        let Some((case, round)) = covers.map(|held| (held.case.id.clone(), held.case.round)) else {
+            return false;
+        };
+        let entry = Entry::of(CaseEventKind::Amended, alarm.since)
+            .with(json!({ "late": true, "told_at": alarm.at, "device": watch.device }));
+        self.set_episode(watch, alarm.since, (&case, round), false, batch);
+        self.amend_closed(problem, entry, batch);
+        true
+    }
+
+    /// An alarm that comes back soon continues the case that ended without anybody working on
+    /// the machine. After an inspection normal is learned anew, so what comes then is new.
+    fn continue_ended(
+        &mut self,
+        watch: &Watch,
+        problem: &Problem,
+        alarm: &Alarm<'_>,
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) -> bool {
+        let within = around.settings.reopen_within;
+        let ended = self.closed.get(problem).filter(|held| {
+            let inspected = held.case.outcome.is_some_and(Outcome::starts_new_baseline);
+            let last = held.case.last_event_at();
+            !inspected && alarm.since >= last && alarm.since.since(last) <= within
+        });
+        let Some(before) = ended.map(|held| held.case.clone()) else {
+            return false;
+        };
+        let (now, settle) = (around.now, around.settings.settle);
+        let stale = self.is_stale(&watch.device, alarm.at, around);
+        let score = storable(alarm.evidence.statistics.score);
+        let entry = Entry::of(CaseEventKind::Reopened, alarm.since).with(json!({
+            "round": before.round + 1,
+            "work_order": before.work_order,
+            "outcome": before.outcome,
+            "device": watch.device,
+        }));
+        let reopened = self.reopen(problem, entry, batch, |held| {
+            let case = &mut held.case;
+            case.round = case.round.saturating_add(1);
+            case.seen_at = now;
+            case.stale = stale;
+            case.severity = case.severity.max(alarm.severity);
+            case.score = score;
+            case.peak_score = case.peak_score.max(score);
+            (case.verdict, case.why) = (alarm.verdict, Some(alarm.why.clone()));
+            (case.cleared_at, case.closed_at, case.outcome) = (None, None, None);
+            (case.suppressed, case.parent, case.watch_list) = (None, None, None);
+            held.scored_at = alarm.at;
+            held.deferred = false;
+            held.care = Care {
+                order_after: Some(now + settle),
+                ..Care::default()
+            };
+        });
+        match reopened {
+            Ok(Some(case)) => {
+                self.set_episode(watch, alarm.since, (&case, before.round + 1), true, batch);
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::error!(case = %before.id, %error, "an ended case could not be opened again");
+                false
+            }
+        }
+    }
+
     fn open_case(
         &mut self,
         watch: &Watch,
-        (since, at): (Timestamp, Timestamp),
-        severity: Severity,
-        evidence: &Evidence,
+        alarm: Alarm<'_>,
+        stale: bool,
+        around: &Around<'_>,
         batch: &mut Batch,
     ) {
-        let evidence = storable_evidence(evidence);
+        let evidence = storable_evidence(alarm.evidence);
         let score = evidence.statistics.score;
-        let (asset, device, signal) = watch.clone();
+        let (asset, device) = (watch.asset.clone(), watch.device.clone());
         let mode = evidence.failure_mode.clone();
+        let site = around.places.place(&asset).map(|place| place.site);
+        let since = alarm.since;
         let case = Case {
-            id: case_id(&asset, &device, &mode, since, signal.as_ref()),
+            id: case_id(&asset, &device, &mode, since, alarm.signal.as_ref()),
             asset,
             device,
             failure_mode: mode,
-            signal,
-            severity,
+            signal: alarm.signal,
+            severity: alarm.severity,
             status: CaseStatus::Open,
             opened_at: since,
             updated_at: since,
@@ -170,36 +387,81 @@ impl Desk {
             assignee: None,
             work_order: None,
             outcome: None,
+            source: alarm.source,
+            verdict: alarm.verdict,
+            why: Some(alarm.why),
+            round: 1,
+            seen_at: around.now,
+            site,
+            stale,
+            suppressed: None,
+            parent: None,
+            watch_list: None,
+            expected_avoided_cost: None,
+            currency: None,
         };
         let entry = Entry::of(CaseEventKind::Opened, since).with(json!({
             "severity": case.severity,
             "score": score,
-            "detected_at": at,
+            "detected_at": alarm.at,
+            "verdict": case.verdict,
         }));
-        self.set_episode(watch, since, &case.id, batch);
+        self.set_episode(watch, since, (&case.id, case.round), true, batch);
         let held = Held {
             case,
-            scored_at: at,
+            scored_at: alarm.at,
             forecast_at: Timestamp::MIN,
             deferred: false,
+            care: Care {
+                order_after: Some(around.now + around.settings.settle),
+                ..Care::default()
+            },
         };
         self.put(held, entry, batch);
     }
 
-    /// The alarm of a device belongs to an open case from now on.
-    fn join(&mut self, watch: &Watch, case: &CaseId, since: Timestamp, batch: &mut Batch) {
-        self.set_episode(watch, since, case, batch);
-        let cleared = self
-            .get(case)
-            .is_some_and(|held| held.case.cleared_at.is_some());
+    /// The alarm of a device, which rose and was told at these times, belongs to an open case
+    /// from now on. Of a time long past it is only noted.
+    fn join(
+        &mut self,
+        watch: &Watch,
+        case: &CaseId,
+        (since, at): (Timestamp, Timestamp),
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) {
+        let Some(known) = self.get(case).map(|held| &held.case) else {
+            return;
+        };
+        let (cleared, round) = (known.cleared_at.is_some(), known.round);
+        if self.is_stale(&watch.device, at, around) {
+            self.set_episode(watch, since, (case, round), !cleared, batch);
+            let entry = Entry::of(CaseEventKind::Amended, since)
+                .with(json!({ "late": true, "told_at": at, "device": watch.device }));
+            self.happen(case, entry, batch, |_| ());
+            return;
+        }
+        self.set_episode(watch, since, (case, round), true, batch);
         if cleared {
+            let (now, settings) = (around.now, around.settings);
             let entry =
-                Entry::of(CaseEventKind::Returned, since).with(json!({ "device": watch.1 }));
-            self.happen(case, entry, batch, |held| held.case.cleared_at = None);
+                Entry::of(CaseEventKind::Returned, since).with(json!({ "device": watch.device }));
+            self.happen(case, entry, batch, |held| {
+                held.case.cleared_at = None;
+                held.care.quiet_since = None;
+                held.care.turned(since, now, settings);
+            });
         }
     }
 
-    fn set_episode(&mut self, watch: &Watch, since: Timestamp, case: &CaseId, batch: &mut Batch) {
+    fn set_episode(
+        &mut self,
+        watch: &Watch,
+        since: Timestamp,
+        (case, round): (&CaseId, u32),
+        active: bool,
+        batch: &mut Batch,
+    ) {
         let mark = self
             .episodes
             .get(watch)
@@ -207,38 +469,62 @@ impl Desk {
         let episode = Episode {
             since,
             case: case.clone(),
-            active: true,
+            round,
+            active,
             mark,
         };
-        self.episodes.insert(watch.clone(), episode);
+        self.put_episode(watch.clone(), episode);
         batch.watches.insert(watch.clone());
     }
 
+    /// A case of which only late data were known is told of the present.
+    fn freshen(&mut self, watch: &Watch, at: Timestamp, around: &Around<'_>, batch: &mut Batch) {
+        let stale = self
+            .standing_case(watch)
+            .filter(|(_, held)| held.case.stale);
+        let Some(case) = stale.map(|(case, _)| case) else {
+            return;
+        };
+        if self.is_stale(&watch.device, at, around) {
+            return;
+        }
+        batch.watches.insert(watch.clone());
+        let entry = Entry::of(CaseEventKind::Amended, at).with(json!({ "late": false }));
+        self.happen(&case, entry, batch, |held| held.case.stale = false);
+    }
+
     /// The device is in no alarm, or in another one.
-    fn condition_ended(&mut self, watch: &Watch, condition: &Condition, batch: &mut Batch) {
+    fn condition_ended(
+        &mut self,
+        watch: &Watch,
+        condition: &Condition,
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) {
         let at = condition.since.min(condition.at);
         let score = condition.evidence.as_ref();
         let score = score.map(|evidence| (evidence.statistics.score, condition.at));
-        self.alarm_ended(watch, at, score, batch);
+        self.alarm_ended(watch, at, score, around, batch);
     }
 
     /// An alarm has ended, with the score and the time it was told. Of no interest once the
     /// case is closed.
-    fn alarm_ended(
+    pub(super) fn alarm_ended(
         &mut self,
         watch: &Watch,
         at: Timestamp,
         score: Option<(f64, Timestamp)>,
+        around: &Around<'_>,
         batch: &mut Batch,
     ) {
-        let Some(episode) = self.episodes.get_mut(watch) else {
+        let Some(episode) = self.episodes.get(watch) else {
             return;
         };
-        if !episode.active || !self.open.contains_key(&episode.case) {
+        if !episode.active || !self.is_current(episode) {
             return;
         }
-        episode.active = false;
         let case = episode.case.clone();
+        self.stand_down(watch);
         batch.watches.insert(watch.clone());
         if self.has_active_alarm(&case) {
             return;
@@ -246,8 +532,9 @@ impl Desk {
         let entry = Entry::of(CaseEventKind::Cleared, at);
         self.happen(&case, entry, batch, |held| {
             held.case.cleared_at = Some(at);
+            held.care.quiet_since = Some(around.now);
             if let Some((score, told_at)) = score
-                && held.case.device == watch.1
+                && held.case.device == watch.device
             {
                 held.case.score = storable(score);
                 held.scored_at = told_at;
@@ -260,7 +547,7 @@ impl Desk {
             return;
         };
         let score = storable(score);
-        if held.case.device != watch.1
+        if held.case.device != watch.device
             || at < held.scored_at + REFRESH_INTERVAL
             || !score_is_news(&held.case, score)
         {
@@ -299,7 +586,7 @@ impl Desk {
             }
             PrognosisOutcome::None(none) => (none.at, None),
         };
-        if held.case.device != watch.1 {
+        if held.case.device != watch.device {
             return;
         }
         // The first one is wanted at once, and one that no longer holds must not stay.
@@ -325,12 +612,15 @@ impl Desk {
     /// The open case on which the alarm of this device stands.
     fn standing_case(&self, watch: &Watch) -> Option<(CaseId, &Held)> {
         let episode = self.episodes.get(watch).filter(|episode| episode.active)?;
+        if !self.is_current(episode) {
+            return None;
+        }
         let held = self.get(&episode.case)?;
         Some((episode.case.clone(), held))
     }
 
     /// [`Desk::step`] for what a finding does to a case that was just seen to be open.
-    fn happen(
+    pub(crate) fn happen(
         &mut self,
         case: &CaseId,
         entry: Entry,

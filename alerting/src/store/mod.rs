@@ -7,16 +7,23 @@
 //! inside each write transaction whether anybody else wrote to the file since they were read;
 //! then they are read again and the decision is taken anew.
 
+mod quiet;
 mod read;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod treat;
 mod write;
 
 pub(crate) use rows::logged;
 pub(crate) use write::failed;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -24,15 +31,18 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use telemetry::{
-    Advisory, BoxFuture, CaseId, Finding, OutcomeSink, PortError, Timestamp, WorkOrderClosed,
-    WorkOrderId,
+    Advisory, BoxFuture, CaseId, Clock, Finding, OutcomeSink, Places, PortError, Timestamp,
+    WorkOrderClosed, WorkOrderId,
 };
 use tokio::sync::Mutex;
 
 use crate::{
-    AlertingError, Case, CaseChange, CaseCounts, CaseDetail, CaseEventKind, CaseQuery, Illegal,
-    desk::{Batch, Desk},
+    AlertingError, Case, CaseChange, CaseCounts, CaseDetail, CaseEventKind, CaseQuery,
+    CaseSettings, Illegal, MaintenanceWindow, Silence,
+    desk::{Around, Batch, Desk},
 };
+
+pub use self::treat::{OpenCase, Ranked};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -44,23 +54,36 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_PERSON_CHARS: usize = 200;
 
 /// The cases of one installation. Cheap to clone; all clones share one file and one writer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CaseDesk {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     write: SqlitePool,
     read: SqlitePool,
+    settings: CaseSettings,
+    places: Arc<dyn Places>,
+    clock: Arc<dyn Clock>,
+    /// Where people are at work, as the service system said last.
+    windows: RwLock<Arc<[MaintenanceWindow]>>,
     /// Taken out while a transaction is under way and put back when it is committed, so that
     /// a call that fails or is dropped half-way leaves nothing behind but a reload.
     desk: Mutex<Option<Loaded>>,
 }
 
-#[derive(Debug)]
+impl std::fmt::Debug for CaseDesk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaseDesk")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Loaded {
     desk: Desk,
+    /// What nobody wants to hear, as far as it is not over.
+    silences: Vec<Silence>,
     /// `PRAGMA data_version` of the write connection when the desk was loaded.
     version: i64,
 }
@@ -71,11 +94,17 @@ impl CaseDesk {
     pub const MAX_ADVISORIES: usize = 100;
 
     /// Opens the file, creates it when it is missing, and brings it to the present schema.
+    /// `places` says where assets stand; `clock` is when things are heard of.
     ///
     /// # Errors
     /// [`AlertingError::Database`] and [`AlertingError::Migration`] when the file cannot be
     /// used, [`AlertingError::Unreadable`] when it holds what no version wrote.
-    pub async fn open(path: &Path) -> Result<Self, AlertingError> {
+    pub async fn open(
+        path: &Path,
+        settings: CaseSettings,
+        places: Arc<dyn Places>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AlertingError> {
         let failed = |source| AlertingError::Database {
             doing: format!("opening {}", path.display()),
             source,
@@ -111,6 +140,10 @@ impl CaseDesk {
             inner: Arc::new(Inner {
                 write,
                 read,
+                settings,
+                places,
+                clock,
+                windows: RwLock::new(Arc::from([])),
                 desk: Mutex::new(None),
             }),
         };
@@ -128,10 +161,13 @@ impl CaseDesk {
     /// # Errors
     /// [`AlertingError::Database`]; nothing was applied then and the call may be repeated.
     pub async fn observe(&self, findings: &[Finding]) -> Result<Vec<CaseChange>, AlertingError> {
+        let now = self.now();
+        let windows = self.windows();
         let mut slot = self.inner.desk.lock().await;
         let mut decided = None;
         if let Some(mut loaded) = slot.take() {
-            let batch = loaded.desk.observe(findings);
+            let around = self.around(&loaded.silences, &windows, now);
+            let batch = loaded.desk.observe(findings, &around);
             if batch.is_empty() {
                 *slot = Some(loaded);
                 return Ok(Vec::new());
@@ -143,12 +179,13 @@ impl CaseDesk {
         let (loaded, batch) = match decided {
             Some((loaded, batch)) if loaded.version == version => (loaded, batch),
             _ => {
-                let mut desk = write::load(&mut tx).await?;
-                let batch = desk.observe(findings);
-                (Loaded { desk, version }, batch)
+                let mut loaded = reload(&mut tx, version, now).await?;
+                let around = self.around(&loaded.silences, &windows, now);
+                let batch = loaded.desk.observe(findings, &around);
+                (loaded, batch)
             }
         };
-        write::persist(&mut tx, &batch, &loaded.desk).await?;
+        write::persist(&mut tx, &batch, &loaded.desk, now).await?;
         commit(tx, "applying findings").await?;
         *slot = Some(loaded);
         Ok(batch.changes)
@@ -161,23 +198,40 @@ impl CaseDesk {
     /// # Errors
     /// [`AlertingError::Database`] when the open cases have to be read again and cannot be.
     pub async fn pending_advisories(&self) -> Result<Vec<Advisory>, AlertingError> {
-        let mut slot = self.inner.desk.lock().await;
-        if slot.is_none() {
-            let mut tx = self.begin("reading the open cases").await?;
-            *slot = Some(reloaded(None, &mut tx).await?);
-        }
-        let Some(loaded) = slot.as_ref() else {
-            return Ok(Vec::new());
-        };
-        let mut waiting: Vec<&Case> = loaded
-            .desk
-            .open_cases()
-            .map(|held| &held.case)
-            .filter(|case| case.wants_order())
-            .collect();
+        let mut waiting = self.waiting().await?;
         waiting.sort_unstable_by(|a, b| (a.opened_at, &a.id).cmp(&(b.opened_at, &b.id)));
         waiting.truncate(Self::MAX_ADVISORIES);
-        Ok(waiting.into_iter().map(Case::advisory).collect())
+        Ok(waiting.iter().map(Case::advisory).collect())
+    }
+
+    /// Every case that wants an order now; see [`Case::wants_order`]. A case waits a moment after
+    /// it was opened ([`CaseSettings::settle`]), so that others like it are seen first.
+    ///
+    /// # Errors
+    /// As [`CaseDesk::pending_advisories`].
+    pub async fn waiting(&self) -> Result<Vec<Case>, AlertingError> {
+        let now = self.now();
+        self.look(|desk| {
+            let waiting = desk.open_cases().filter(|held| held.wants_order(now));
+            waiting.map(|held| held.case.clone()).collect()
+        })
+        .await
+    }
+
+    /// Looks at the desk in memory, which is read anew where it has to be.
+    async fn look<T>(&self, ask: impl FnOnce(&Desk) -> T) -> Result<T, AlertingError> {
+        let mut slot = self.inner.desk.lock().await;
+        let loaded = match slot.take() {
+            Some(loaded) => loaded,
+            None => {
+                let mut tx = self.begin("reading the open cases").await?;
+                let version = write::data_version(&mut tx).await?;
+                reload(&mut tx, version, self.now()).await?
+            }
+        };
+        let answer = ask(&loaded.desk);
+        *slot = Some(loaded);
+        Ok(answer)
     }
 
     /// Records the order that the service system raised for a case. Idempotent.
@@ -267,7 +321,7 @@ impl CaseDesk {
         let mut slot = self.inner.desk.lock().await;
         let known = slot.take();
         let mut tx = self.begin(doing).await?;
-        let mut loaded = reloaded(known, &mut tx).await?;
+        let mut loaded = reloaded(known, &mut tx, self.now()).await?;
         if !write::note_ended(&mut tx, closed).await? {
             *slot = Some(loaded);
             return Ok(());
@@ -282,7 +336,11 @@ impl CaseDesk {
             Some(case) if read::get_case(&mut tx, case).await?.is_some() => {}
             Some(case) => return Err(AlertingError::NotFound(case.clone())),
         }
-        write::persist(&mut tx, &batch, &loaded.desk).await?;
+        let now = self.now();
+        let windows = self.windows();
+        let around = self.around(&loaded.silences, &windows, now);
+        loaded.desk.review(&around, &mut batch);
+        write::persist(&mut tx, &batch, &loaded.desk, now).await?;
         commit(tx, doing).await?;
         *slot = Some(loaded);
         Ok(())
@@ -299,7 +357,8 @@ impl CaseDesk {
         let mut slot = self.inner.desk.lock().await;
         let known = slot.take();
         let mut tx = self.begin(doing).await?;
-        let mut loaded = reloaded(known, &mut tx).await?;
+        let now = self.now();
+        let mut loaded = reloaded(known, &mut tx, now).await?;
         if loaded.desk.get(id).is_none() {
             let closed = read::get_case(&mut tx, id).await?;
             *slot = Some(loaded);
@@ -320,9 +379,13 @@ impl CaseDesk {
             *slot = Some(loaded);
             return Err(refused);
         }
-        write::persist(&mut tx, &batch, &loaded.desk).await?;
+        let windows = self.windows();
+        let around = self.around(&loaded.silences, &windows, now);
+        loaded.desk.review(&around, &mut batch);
+        write::persist(&mut tx, &batch, &loaded.desk, now).await?;
         commit(tx, doing).await?;
-        let case = loaded.desk.get(id).map(|held| held.case.clone());
+        let row = batch.rows.get(id).map(|held| held.case.clone());
+        let case = row.or_else(|| loaded.desk.get(id).map(|held| held.case.clone()));
         *slot = Some(loaded);
         case.ok_or_else(|| AlertingError::NotFound(id.clone()))
     }
@@ -343,15 +406,38 @@ impl CaseDesk {
         read::get_case(&mut connection, id).await
     }
 
-    /// The cases that want somebody: open, and not put aside.
+    /// The cases that want somebody: open, and not kept quiet.
     pub(crate) async fn wants_people(&self) -> Result<BTreeSet<CaseId>, AlertingError> {
-        let mut slot = self.inner.desk.lock().await;
-        if slot.is_none() {
-            let mut tx = self.begin("reading the open cases").await?;
-            *slot = Some(reloaded(None, &mut tx).await?);
+        self.look(|desk| {
+            let open = desk.open_cases().map(|held| &held.case);
+            let asking = open.filter(|case| case.suppressed.is_none());
+            asking.map(|case| case.id.clone()).collect()
+        })
+        .await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    fn windows(&self) -> Arc<[MaintenanceWindow]> {
+        let windows = self.inner.windows.read();
+        Arc::clone(&windows.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn around<'a>(
+        &'a self,
+        silences: &'a [Silence],
+        windows: &'a [MaintenanceWindow],
+        now: Timestamp,
+    ) -> Around<'a> {
+        Around {
+            now,
+            places: &*self.inner.places,
+            settings: &self.inner.settings,
+            silences,
+            windows,
         }
-        let open = slot.iter().flat_map(|loaded| loaded.desk.open_cases());
-        Ok(open.map(|held| held.case.id.clone()).collect())
     }
 
     pub(crate) async fn begin(
@@ -383,15 +469,25 @@ impl OutcomeSink for CaseDesk {
 async fn reloaded(
     known: Option<Loaded>,
     tx: &mut Transaction<'static, Sqlite>,
+    now: Timestamp,
 ) -> Result<Loaded, AlertingError> {
     let version = write::data_version(tx).await?;
     match known {
         Some(loaded) if loaded.version == version => Ok(loaded),
-        _ => Ok(Loaded {
-            desk: write::load(tx).await?,
-            version,
-        }),
+        _ => reload(tx, version, now).await,
     }
+}
+
+async fn reload(
+    tx: &mut Transaction<'static, Sqlite>,
+    version: i64,
+    now: Timestamp,
+) -> Result<Loaded, AlertingError> {
+    Ok(Loaded {
+        desk: write::load(tx).await?,
+        silences: quiet::not_over(tx, now).await?,
+        version,
+    })
 }
 
 pub(crate) async fn commit(

@@ -1,7 +1,7 @@
 //! What the API asks for.
 
 use sqlx::{Row, SqliteConnection, SqlitePool};
-use telemetry::CaseId;
+use telemetry::{CaseId, Verdict};
 
 use super::rows;
 use crate::{AlertingError, Case, CaseCounts, CaseDetail, CaseQuery, CaseStatus, StatusFilter};
@@ -50,6 +50,11 @@ pub(super) async fn list(pool: &SqlitePool, query: &CaseQuery) -> Result<Vec<Cas
         WHERE (?1 IS NULL OR asset = ?1)
           AND (?2 IS NULL OR (status = 'closed') = ?2)
           AND (?3 IS NULL OR number < (SELECT number FROM cases WHERE id = ?3))
+          AND (?5 IS NULL OR site = ?5)
+          AND (?6 IS NULL OR verdict = ?6)
+          AND (?7 IS NULL OR (suppressed IS NOT NULL) = ?7)
+          AND (?8 IS NULL OR (watch_list IS NOT NULL) = ?8)
+          AND (?9 IS NULL OR parent = ?9)
         ORDER BY number DESC LIMIT ?4";
     let closed = match query.status {
         StatusFilter::All => None,
@@ -61,6 +66,16 @@ pub(super) async fn list(pool: &SqlitePool, query: &CaseQuery) -> Result<Vec<Cas
         .bind(closed)
         .bind(query.after.as_ref().map(|after| after.as_str().to_owned()))
         .bind(query.limit.min(CaseQuery::MAX_LIMIT))
+        .bind(query.site.as_ref().map(|site| site.as_str().to_owned()))
+        .bind(query.verdict.map(Verdict::as_str))
+        .bind(query.suppressed)
+        .bind(query.watch_list)
+        .bind(
+            query
+                .parent
+                .as_ref()
+                .map(|parent| parent.as_str().to_owned()),
+        )
         .fetch_all(pool)
         .await
         .map_err(|source| AlertingError::Database {

@@ -5,13 +5,15 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 use telemetry::{
-    AssetId, CaseId, DeviceId, FailureMode, Outcome, PersonId, Severity, SignalName, Timestamp,
+    AssetId, CaseId, DeviceId, FailureMode, Outcome, PersonId, Severity, SignalName, SiteId,
+    Timestamp,
     WorkOrderId,
 };
 
 use crate::{
     AlertingError, Case, CaseEvent, CaseEventKind, CaseStatus,
-    desk::{Episode, Held, Mark, Watch},
+    desk::{Episode, Held, Mark, Subject, Watch},
+    shelving::{Matcher, Silence},
 };
 
 /// Reads the columns of one row.
@@ -122,6 +124,18 @@ pub(super) fn case(row: &SqliteRow) -> Result<Case, AlertingError> {
         assignee: read.maybe_word::<PersonId>("assignee")?,
         work_order: read.maybe_word::<WorkOrderId>("work_order")?,
         outcome: read.maybe_word::<Outcome>("outcome")?,
+        source: read.json("source")?,
+        verdict: read.word("verdict")?,
+        why: read.maybe_json("why")?,
+        round: read.get("round")?,
+        seen_at: read.time("seen_at")?,
+        site: read.maybe_word("site")?,
+        stale: read.get("stale")?,
+        suppressed: read.maybe_json("suppressed")?,
+        parent: read.maybe_word("parent")?,
+        watch_list: read.maybe_json("watch_list")?,
+        expected_avoided_cost: read.get("avoided_cost")?,
+        currency: read.get("currency")?,
     })
 }
 
@@ -133,6 +147,7 @@ pub(super) fn held(row: &SqliteRow) -> Result<Held, AlertingError> {
         scored_at: read.time("scored_at")?,
         forecast_at: read.time("forecast_at")?,
         deferred: read.get("deferred")?,
+        care: read.json("care")?,
         case,
     })
 }
@@ -157,14 +172,21 @@ pub(super) fn event(row: &SqliteRow) -> Result<CaseEvent, AlertingError> {
 /// A row of `episodes`.
 pub(super) fn episode(row: &SqliteRow) -> Result<(Watch, Episode), AlertingError> {
     let read = Reader::new(row, "an alarm episode".to_owned());
-    let watch = (
-        read.word("asset")?,
-        read.word("device")?,
-        read.signal("signal")?,
-    );
+    let rule: &str = read.get("rule")?;
+    let of = match (read.signal("signal")?, rule) {
+        (Some(signal), _) => Subject::Sensor(signal),
+        (None, "") => Subject::Machine,
+        (None, _) => Subject::Rule(read.word("rule")?),
+    };
+    let watch = Watch {
+        asset: read.word("asset")?,
+        device: read.word("device")?,
+        of,
+    };
     let episode = Episode {
         since: read.time("since")?,
         case: read.word("case_id")?,
+        round: read.get("round")?,
         active: read.get("active")?,
         mark: Mark {
             at: read.time("mark_at")?,
@@ -172,4 +194,30 @@ pub(super) fn episode(row: &SqliteRow) -> Result<(Watch, Episode), AlertingError
         },
     };
     Ok((watch, episode))
+}
+
+/// The site a row tells of.
+pub(super) fn site(row: &SqliteRow) -> Result<Option<SiteId>, AlertingError> {
+    Reader::new(row, "a site".to_owned()).maybe_word("site")
+}
+
+/// A row of `silences`.
+pub(super) fn silence(row: &SqliteRow) -> Result<Silence, AlertingError> {
+    let read = Reader::new(row, "a silence".to_owned());
+    Ok(Silence {
+        id: read.get("number")?,
+        matcher: Matcher {
+            asset: read.maybe_word("asset")?,
+            site: read.maybe_word("site")?,
+            model: read.maybe_word("model")?,
+            failure_mode: read.maybe_word("failure_mode")?,
+        },
+        from: read.time("from_at")?,
+        until: read.time("until_at")?,
+        by: read.get("author")?,
+        note: read.get("note")?,
+        created_at: read.time("created_at")?,
+        ended_at: read.maybe_time("ended_at")?,
+        ended_by: read.get("ended_by")?,
+    })
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     CaseEventKind as Event, CaseStatus, StatusFilter, lifecycle,
-    testing::{Probe, asset, ended, order, probe, t},
+    testing::{Probe, asset, ended, open, order, probe, t},
 };
 
 /// A file in a folder of its own.
@@ -61,7 +61,7 @@ async fn dump(cases: &CaseDesk) -> Vec<String> {
 #[tokio::test]
 async fn a_case_is_read_back_as_it_was_told_also_by_the_next_process() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     let pump = probe("pump-1", "dev-1");
     let changes = cases
         .observe(&[
@@ -79,7 +79,7 @@ async fn a_case_is_read_back_as_it_was_told_also_by_the_next_process() {
     let told = changes.last().unwrap().case.clone();
     cases.close().await;
 
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     let detail = cases.get(&told.id).await.unwrap().unwrap();
     assert_eq!(detail.case, told);
     let logged: Vec<Event> = detail.events.iter().map(|event| event.kind).collect();
@@ -94,7 +94,7 @@ async fn a_case_is_read_back_as_it_was_told_also_by_the_next_process() {
 #[tokio::test]
 async fn the_log_of_every_case_gives_its_status() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     let pump = probe("pump-1", "dev-1");
     let case = opened(&cases, &pump, 100, "cavitation").await;
     let mut seen = vec![];
@@ -178,7 +178,7 @@ async fn each_outcome_ends_the_case_as_it_should() {
         (None, CaseStatus::Closed, Event::OrderCancelled),
     ] {
         let (_folder, path) = file();
-        let cases = CaseDesk::open(&path).await.unwrap();
+        let cases = open(&path).await.unwrap();
         let pump = probe("pump-1", "dev-1");
         let case = opened(&cases, &pump, 100, "cavitation").await;
         // The process died before it could record the order.
@@ -207,14 +207,14 @@ async fn each_outcome_ends_the_case_as_it_should() {
 #[tokio::test]
 async fn an_advisory_waits_until_its_order_is_recorded() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     let case = opened(&cases, &probe("pump-1", "dev-1"), 100, "cavitation").await;
     let waiting = cases.pending_advisories().await.unwrap();
     assert_eq!(waiting, [case.advisory()]);
     assert_eq!(waiting[0].severity, Severity::Warning);
     cases.close().await;
 
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     assert_eq!(cases.pending_advisories().await.unwrap(), waiting);
     let first = cases
         .order_raised(&case.id, &order("WO-000007"), t(1))
@@ -242,7 +242,7 @@ async fn an_advisory_waits_until_its_order_is_recorded() {
 #[tokio::test]
 async fn a_refused_step_names_the_case_and_its_status_and_changes_nothing() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     let pump = probe("pump-1", "dev-1");
     let case = opened(&cases, &pump, 100, "cavitation").await;
     let unknown = CaseId::new("C-NONE").unwrap();
@@ -280,7 +280,7 @@ async fn a_refused_step_names_the_case_and_its_status_and_changes_nothing() {
 #[tokio::test]
 async fn lists_are_filtered_and_paged_newest_first() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     let pump = probe("pump-1", "dev-1");
     let mut ids = Vec::new();
     for (number, mode) in ["a", "b", "c"].into_iter().enumerate() {
@@ -335,8 +335,8 @@ async fn lists_are_filtered_and_paged_newest_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_observers_of_one_alarm_open_one_case() {
     let (_folder, path) = file();
-    let shared = CaseDesk::open(&path).await.unwrap();
-    let other = CaseDesk::open(&path).await.unwrap();
+    let shared = open(&path).await.unwrap();
+    let other = open(&path).await.unwrap();
     for round in 0..10 {
         let mut tasks = Vec::new();
         for number in 0..8 {
@@ -368,7 +368,7 @@ async fn racing_observers_of_one_alarm_open_one_case() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_reports_of_one_outcome_are_taken_in_once() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     let pump = probe("pump-1", "dev-1");
     let case = opened(&cases, &pump, 100, "cavitation").await;
     let end = ended(
@@ -398,7 +398,7 @@ async fn racing_reports_of_one_outcome_are_taken_in_once() {
 #[tokio::test]
 async fn the_file_itself_refuses_a_second_open_case() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     opened(&cases, &probe("pump-1", "dev-1"), 100, "cavitation").await;
     let copy =
         "INSERT INTO cases (id, asset, device, failure_mode, signal, severity, status, opened_at,
@@ -415,7 +415,7 @@ async fn the_file_itself_refuses_a_second_open_case() {
 #[tokio::test]
 async fn a_call_that_is_dropped_half_way_leaves_all_or_nothing() {
     let (_folder, path) = file();
-    let cases = CaseDesk::open(&path).await.unwrap();
+    let cases = open(&path).await.unwrap();
     for number in 0..40_u64 {
         let probe = probe(&format!("pump-{number}"), "dev");
         let findings = [
@@ -448,7 +448,7 @@ async fn a_file_that_is_no_database_is_refused_with_its_path() {
         "this is no database, and long enough to be looked at as one".repeat(20),
     )
     .unwrap();
-    let error = CaseDesk::open(&path).await.unwrap_err();
+    let error = open(&path).await.unwrap_err();
     assert!(error.to_string().contains("alerting.db"), "{error}");
     assert!(!error.is_transient());
 }
@@ -493,14 +493,14 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (whole, broken) = runtime.block_on(async {
             let (_folder, path) = file();
-            let cases = CaseDesk::open(&path).await.unwrap();
+            let cases = open(&path).await.unwrap();
             for row in &findings {
                 cases.observe(row).await.unwrap();
             }
             let whole = dump(&cases).await;
 
             let (_folder, path) = file();
-            let mut cases = CaseDesk::open(&path).await.unwrap();
+            let mut cases = open(&path).await.unwrap();
             let mut crashes = crashes.into_iter();
             let mut crash = crashes.next();
             let mut calls = calls.iter().cycle();
@@ -511,7 +511,7 @@ proptest! {
                 next = end;
                 if let Some((at, back)) = crash && next >= at {
                     cases.close().await;
-                    cases = CaseDesk::open(&path).await.unwrap();
+                    cases = open(&path).await.unwrap();
                     next = next.saturating_sub(back);
                     crash = crashes.next();
                 }

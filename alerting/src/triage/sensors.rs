@@ -4,30 +4,77 @@
 //! yet, and it is left out of the machine's verdict meanwhile. The case is the sensor's and
 //! never the machine's: whatever is wrong with the machine has a case of its own.
 
+use serde_json::json;
 use telemetry::{
-    CLOCK_SIGNAL, Condition, Evidence, FailureMode, OperatingState, SensorFault, SensorReport,
-    SensorState, SensorVerdict, Severity, Statistics, ViewScore,
+    AssetId, CLOCK_SIGNAL, Condition, Evidence, FailureMode, OperatingState, SensorFault,
+    SensorReport, SensorState, SensorVerdict, Severity, Statistics, Timestamp, Verdict, ViewScore,
 };
 
-use crate::desk::{Batch, Desk, Episode, Mark, Watch};
+use super::Alarm;
+use crate::{
+    CaseEventKind, CaseSource,
+    desk::{Around, Batch, Desk, Entry, Episode, Mark, Subject, Watch},
+    verdict,
+};
 
 impl Desk {
     /// What a report says of each sensor it names.
-    pub(super) fn on_sensors(&mut self, report: &SensorReport, batch: &mut Batch) {
+    pub(super) fn on_sensors(
+        &mut self,
+        report: &SensorReport,
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) {
         for verdict in &report.verdicts {
-            let signal = verdict.signal.clone();
-            let watch = (report.asset.clone(), report.device.clone(), Some(signal));
+            let watch = Watch::sensor(&report.asset, &report.device, &verdict.signal);
             let known = self.episodes.get(&watch).cloned();
             let mark = known.as_ref().map_or(Mark::START, |episode| episode.mark);
             if Mark::of_report(report) <= mark {
                 continue;
             }
             match verdict.state {
-                SensorState::Faulty => self.sensor_failed(&watch, known, (report, verdict), batch),
-                SensorState::Good => self.alarm_ended(&watch, verdict.since, None, batch),
+                SensorState::Faulty => {
+                    self.sensor_failed(&watch, known, (report, verdict), around, batch);
+                }
+                SensorState::Good => self.alarm_ended(&watch, verdict.since, None, around, batch),
                 // Nothing is sure yet, and a sensor that is faulty stays so until it is good.
                 SensorState::Suspect => {}
             }
+            // Only then: a replay of what changed nothing must change nothing.
+            if batch.watches.contains(&watch) {
+                self.judge_anew(&report.asset, report.at, around, batch);
+            }
+        }
+    }
+
+    /// What is known of the sensors of an asset has changed: the machine may look worse because
+    /// of a sensor, or not any more. Only cases without an order are judged anew.
+    fn judge_anew(
+        &mut self,
+        asset: &AssetId,
+        at: Timestamp,
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) {
+        let of_models = self
+            .open_cases_of(asset)
+            .map(|held| &held.case)
+            .filter(|case| {
+                let by_model = matches!(case.source, CaseSource::Model { .. });
+                case.signal.is_none() && case.work_order.is_none() && by_model
+            });
+        let judged: Vec<_> = of_models
+            .filter_map(|case| {
+                let (verdict, why) = self.judge(asset, &case.evidence, around);
+                (verdict != case.verdict).then(|| (case.id.clone(), case.verdict, verdict, why))
+            })
+            .collect();
+        for (case, from, to, why) in judged {
+            let entry = Entry::of(CaseEventKind::Amended, at)
+                .with(json!({ "verdict": { "from": from, "to": to } }));
+            self.happen(&case, entry, batch, |held| {
+                (held.case.verdict, held.case.why) = (to, Some(why));
+            });
         }
     }
 
@@ -36,40 +83,57 @@ impl Desk {
         watch: &Watch,
         known: Option<Episode>,
         (report, verdict): (&SensorReport, &SensorVerdict),
+        around: &Around<'_>,
         batch: &mut Batch,
     ) {
         match known {
             Some(episode) if verdict.since < episode.since => {}
             Some(episode) if verdict.since == episode.since => {
-                if !episode.active && self.open.contains_key(&episode.case) {
-                    self.join(watch, &episode.case, verdict.since, batch);
+                if !episode.active && self.is_current(&episode) {
+                    let times = (verdict.since, report.at);
+                    self.join(watch, &episode.case, times, around, batch);
                 }
+                self.freshen(watch, report.at, around, batch);
             }
             _ => {
-                self.alarm_ended(watch, verdict.since, None, batch);
+                self.alarm_ended(watch, verdict.since, None, around, batch);
                 let evidence = sensor_evidence(report, verdict);
-                let (mode, signal) = (&evidence.failure_mode, watch.2.as_ref());
-                if let Some(case) = self.open_case_of(&watch.0, mode, signal) {
-                    self.join(watch, &case, verdict.since, batch);
-                } else {
-                    let times = (verdict.since, report.at);
-                    self.open_case(watch, times, Severity::Watch, &evidence, batch);
-                }
+                let alarm = Alarm {
+                    since: verdict.since,
+                    at: report.at,
+                    severity: Severity::Watch,
+                    signal: Some(verdict.signal.clone()),
+                    evidence: &evidence,
+                    source: CaseSource::Model {
+                        name: evidence.model.clone(),
+                    },
+                    verdict: Verdict::Sensor,
+                    why: verdict::of_sensor(&verdict.signal),
+                };
+                self.rise(watch, alarm, around, batch);
             }
         }
     }
 
     /// A device that learns anew has forgotten what was wrong with its sensors, and says it again
     /// if it still is. Its clock it has not forgotten.
-    pub(super) fn sensors_forgotten(&mut self, condition: &Condition, batch: &mut Batch) {
+    pub(super) fn sensors_forgotten(
+        &mut self,
+        condition: &Condition,
+        around: &Around<'_>,
+        batch: &mut Batch,
+    ) {
         let mark = Mark {
             at: condition.at,
             rank: 0,
         };
         let is_forgotten = |(watch, episode): &(&Watch, &Episode)| {
-            let signal = watch.2.as_ref();
-            (&watch.0, &watch.1) == (&condition.asset, &condition.device)
-                && signal.is_some_and(|signal| signal.as_str() != CLOCK_SIGNAL)
+            let is_sensor = match &watch.of {
+                Subject::Sensor(signal) => signal.as_str() != CLOCK_SIGNAL,
+                Subject::Machine | Subject::Rule(_) => false,
+            };
+            is_sensor
+                && (&watch.asset, &watch.device) == (&condition.asset, &condition.device)
                 && episode.active
                 && mark > episode.mark
         };
@@ -77,7 +141,7 @@ impl Desk {
         let mut watches: Vec<Watch> = forgotten.map(|(watch, _)| watch.clone()).collect();
         watches.sort_unstable();
         for watch in watches {
-            self.alarm_ended(&watch, condition.at, None, batch);
+            self.alarm_ended(&watch, condition.at, None, around, batch);
         }
     }
 }

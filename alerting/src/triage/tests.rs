@@ -4,8 +4,15 @@ use telemetry::{FailureMode, Outcome, SensorState, Severity};
 use super::*;
 use crate::{
     CaseEventKind as Event, CaseStatus,
-    testing::{Probe, ended, order, probe, t},
+    testing::{Probe, Surroundings, ended, order, probe, t},
 };
+
+impl Desk {
+    /// [`Desk::observe`] as of a recording.
+    fn hear(&mut self, findings: &[Finding]) -> Batch {
+        self.observe(findings, &Surroundings::default().around())
+    }
+}
 
 /// What happened, in order.
 fn kinds(batch: &Batch) -> Vec<Event> {
@@ -31,7 +38,7 @@ fn close(desk: &mut Desk, outcome: Option<Outcome>) {
 fn an_alarm_opens_one_case_with_its_evidence_frozen() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    let batch = desk.observe(&[pump.alarm(100, 130, "cavitation", 1.4)]);
+    let batch = desk.hear(&[pump.alarm(100, 130, "cavitation", 1.4)]);
     assert_eq!(kinds(&batch), [Event::Opened]);
     let case = only(&desk).case.clone();
     assert_eq!(case.opened_at, t(100));
@@ -39,7 +46,7 @@ fn an_alarm_opens_one_case_with_its_evidence_frozen() {
     assert_eq!(case.severity, Severity::Warning);
     assert_eq!(case.evidence, crate::testing::evidence("cavitation", 1.4));
 
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         pump.alarm(100, 140, "cavitation", 1.4),
         pump.alarm(100, 900, "cavitation", 9.0),
     ]);
@@ -53,7 +60,7 @@ fn an_alarm_opens_one_case_with_its_evidence_frozen() {
 fn what_is_no_alarm_opens_nothing_and_writes_nothing() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         pump.learning(1),
         pump.normal(2, 3),
         pump.watch(4, 5),
@@ -70,8 +77,8 @@ fn what_is_no_alarm_opens_nothing_and_writes_nothing() {
 fn an_alarm_that_goes_on_under_another_name_stays_one_case() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    desk.observe(&[pump.alarm(100, 130, "unclassified", 1.4)]);
-    let batch = desk.observe(&[pump.alarm(100, 160, "bearing-wear", 1.4)]);
+    desk.hear(&[pump.alarm(100, 130, "unclassified", 1.4)]);
+    let batch = desk.hear(&[pump.alarm(100, 160, "bearing-wear", 1.4)]);
     assert!(batch.is_empty());
     assert_eq!(only(&desk).case.failure_mode.as_str(), "unclassified");
 }
@@ -80,14 +87,14 @@ fn an_alarm_that_goes_on_under_another_name_stays_one_case() {
 fn an_alarm_that_ends_and_returns_stays_one_case() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         pump.alarm(100, 130, "cavitation", 1.4),
         pump.normal(200, 210),
         pump.normal(200, 220),
     ]);
     assert_eq!(kinds(&batch), [Event::Opened, Event::Cleared]);
     assert_eq!(only(&desk).case.cleared_at, Some(t(200)));
-    let batch = desk.observe(&[pump.alarm(300, 310, "cavitation", 1.4)]);
+    let batch = desk.hear(&[pump.alarm(300, 310, "cavitation", 1.4)]);
     assert_eq!(kinds(&batch), [Event::Returned]);
     let case = &only(&desk).case;
     assert_eq!((case.cleared_at, case.opened_at), (None, t(100)));
@@ -97,15 +104,15 @@ fn an_alarm_that_ends_and_returns_stays_one_case() {
 fn two_devices_of_one_asset_share_a_case_until_both_are_quiet() {
     let (left, right) = (probe("pump-1", "left"), probe("pump-1", "right"));
     let mut desk = Desk::default();
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         left.alarm(100, 130, "imbalance", 1.4),
         right.alarm(110, 140, "imbalance", 1.2),
         left.normal(200, 210),
     ]);
     assert_eq!(kinds(&batch), [Event::Opened]);
-    let batch = desk.observe(&[right.normal(220, 230)]);
+    let batch = desk.hear(&[right.normal(220, 230)]);
     assert_eq!(kinds(&batch), [Event::Cleared]);
-    let batch = desk.observe(&[right.alarm(300, 310, "imbalance", 1.2)]);
+    let batch = desk.hear(&[right.alarm(300, 310, "imbalance", 1.2)]);
     assert_eq!(kinds(&batch), [Event::Returned]);
     assert_eq!(only(&desk).case.device.as_str(), "left");
 }
@@ -114,9 +121,9 @@ fn two_devices_of_one_asset_share_a_case_until_both_are_quiet() {
 fn a_faulty_sensor_opens_a_case_of_its_own_and_never_the_machines() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    let suspect = desk.observe(&[pump.sensor("flow", SensorState::Suspect, 90, 95)]);
+    let suspect = desk.hear(&[pump.sensor("flow", SensorState::Suspect, 90, 95)]);
     assert!(suspect.is_empty(), "nothing is sure yet");
-    let batch = desk.observe(&[pump.sensor("flow", SensorState::Faulty, 100, 130)]);
+    let batch = desk.hear(&[pump.sensor("flow", SensorState::Faulty, 100, 130)]);
     assert_eq!(kinds(&batch), [Event::Opened]);
     let case = only(&desk).case.clone();
     assert_eq!(case.failure_mode, FailureMode::sensor_fault());
@@ -134,7 +141,7 @@ fn a_faulty_sensor_opens_a_case_of_its_own_and_never_the_machines() {
     );
 
     // The machine, another sensor and its end are each their own.
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         pump.alarm(140, 150, "cavitation", 1.4),
         pump.health(150, 12.0),
         pump.sensor("flow", SensorState::Faulty, 100, 160),
@@ -155,7 +162,7 @@ fn a_faulty_sensor_opens_a_case_of_its_own_and_never_the_machines() {
         severities.iter().filter(|s| **s == Severity::Watch).count(),
         2
     );
-    let batch = desk.observe(&[pump.sensor("flow", SensorState::Faulty, 200, 210)]);
+    let batch = desk.hear(&[pump.sensor("flow", SensorState::Faulty, 200, 210)]);
     assert_eq!(kinds(&batch), [Event::Returned]);
     assert_eq!(desk.open_cases().count(), 3);
 }
@@ -170,7 +177,7 @@ fn a_device_that_learns_anew_has_forgotten_its_sensors_but_not_its_clock() {
         pump.learning(200),
         pump.learning(260),
     ];
-    let batch = desk.observe(&findings);
+    let batch = desk.hear(&findings);
     assert_eq!(
         kinds(&batch),
         [Event::Opened, Event::Opened, Event::Cleared]
@@ -183,10 +190,7 @@ fn a_device_that_learns_anew_has_forgotten_its_sensors_but_not_its_clock() {
         "flow"
     );
     let before = desk.clone();
-    assert!(
-        desk.observe(&findings).is_empty(),
-        "a replay changes nothing"
-    );
+    assert!(desk.hear(&findings).is_empty(), "a replay changes nothing");
     assert_eq!(desk, before);
 }
 
@@ -194,13 +198,13 @@ fn a_device_that_learns_anew_has_forgotten_its_sensors_but_not_its_clock() {
 fn two_devices_of_an_asset_with_one_bad_signal_share_its_case() {
     let (left, right) = (probe("pump-1", "left"), probe("pump-1", "right"));
     let mut desk = Desk::default();
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         left.sensor("flow", SensorState::Faulty, 100, 130),
         right.sensor("flow", SensorState::Faulty, 110, 140),
         left.sensor("flow", SensorState::Good, 200, 210),
     ]);
     assert_eq!(kinds(&batch), [Event::Opened]);
-    let batch = desk.observe(&[right.sensor("flow", SensorState::Good, 220, 230)]);
+    let batch = desk.hear(&[right.sensor("flow", SensorState::Good, 220, 230)]);
     assert_eq!(kinds(&batch), [Event::Cleared]);
 }
 
@@ -208,18 +212,18 @@ fn two_devices_of_an_asset_with_one_bad_signal_share_its_case() {
 fn score_and_prognosis_follow_the_device_that_opened_the_case() {
     let (left, right) = (probe("pump-1", "left"), probe("pump-1", "right"));
     let mut desk = Desk::default();
-    desk.observe(&[
+    desk.hear(&[
         left.alarm(100, 130, "imbalance", 1.4),
         right.alarm(110, 140, "imbalance", 1.2),
     ]);
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         right.alarm(110, 900, "imbalance", 9.0),
         right.forecast(900, 1e5, 2e5),
     ]);
     assert!(batch.is_empty());
-    let batch = desk.observe(&[right.health(901, 5.0)]);
+    let batch = desk.hear(&[right.health(901, 5.0)]);
     assert_eq!(kinds(&batch), [Event::SeverityRaised]);
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         left.alarm(100, 900, "imbalance", 9.0),
         left.forecast(900, 1e5, 2e5),
     ]);
@@ -231,7 +235,7 @@ fn another_failure_mode_and_another_asset_have_cases_of_their_own() {
     let (left, right) = (probe("pump-1", "left"), probe("pump-1", "right"));
     let other = probe("pump-2", "dev-2");
     let mut desk = Desk::default();
-    let batch = desk.observe(&[
+    let batch = desk.hear(&[
         left.alarm(100, 130, "imbalance", 1.4),
         right.alarm(100, 130, "cavitation", 1.4),
         other.alarm(100, 130, "imbalance", 1.4),
@@ -244,8 +248,8 @@ fn another_failure_mode_and_another_asset_have_cases_of_their_own() {
 fn a_new_alarm_under_another_name_ends_the_one_before() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    desk.observe(&[pump.alarm(100, 130, "imbalance", 1.4)]);
-    let batch = desk.observe(&[pump.alarm(200, 210, "cavitation", 1.4)]);
+    desk.hear(&[pump.alarm(100, 130, "imbalance", 1.4)]);
+    let batch = desk.hear(&[pump.alarm(200, 210, "cavitation", 1.4)]);
     assert_eq!(kinds(&batch), [Event::Cleared, Event::Opened]);
 }
 
@@ -253,7 +257,7 @@ fn a_new_alarm_under_another_name_ends_the_one_before() {
 fn severity_rises_with_the_health_zone_and_never_falls() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    desk.observe(&[pump.alarm(100, 130, "imbalance", 1.4)]);
+    desk.hear(&[pump.alarm(100, 130, "imbalance", 1.4)]);
     for (at, health, changes, severity) in [
         (131, 95.0, 0, Severity::Warning),
         (132, 70.0, 0, Severity::Warning),
@@ -262,11 +266,11 @@ fn severity_rises_with_the_health_zone_and_never_falls() {
         (135, 10.0, 0, Severity::Critical),
         (136, 95.0, 0, Severity::Critical),
     ] {
-        let batch = desk.observe(&[pump.health(at, health)]);
+        let batch = desk.hear(&[pump.health(at, health)]);
         assert_eq!(batch.changes.len(), changes, "{health}");
         assert_eq!(only(&desk).case.severity, severity, "{health}");
     }
-    let batch = desk.observe(&[pump.normal(200, 210), pump.health(211, 5.0)]);
+    let batch = desk.hear(&[pump.normal(200, 210), pump.health(211, 5.0)]);
     assert_eq!(kinds(&batch), [Event::Cleared]);
 }
 
@@ -274,7 +278,7 @@ fn severity_rises_with_the_health_zone_and_never_falls() {
 fn the_score_is_refreshed_when_it_is_news_and_no_more_than_once_a_minute() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    desk.observe(&[pump.alarm(0, 0, "imbalance", 2.0)]);
+    desk.hear(&[pump.alarm(0, 0, "imbalance", 2.0)]);
     // (at, score, refreshed, score kept, peak kept)
     for (at, score, refreshed, kept, peak) in [
         (59, 9.0, false, 2.0, 2.0),
@@ -286,7 +290,7 @@ fn the_score_is_refreshed_when_it_is_news_and_no_more_than_once_a_minute() {
         (200, 2.15, true, 2.15, 2.2),
         (300, 9.0, true, 9.0, 9.0),
     ] {
-        let batch = desk.observe(&[pump.alarm(0, at, "imbalance", score)]);
+        let batch = desk.hear(&[pump.alarm(0, at, "imbalance", score)]);
         assert_eq!(!batch.is_empty(), refreshed, "at {at}");
         let case = &only(&desk).case;
         assert_eq!((case.score, case.peak_score), (kept, peak), "at {at}");
@@ -299,7 +303,7 @@ fn the_latest_prognosis_is_attached_and_taken_away_when_it_no_longer_holds() {
     const DAY: f64 = 86_400.0;
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    desk.observe(&[pump.alarm(0, 0, "imbalance", 2.0)]);
+    desk.hear(&[pump.alarm(0, 0, "imbalance", 2.0)]);
     for (finding, changed, p50_days) in [
         (pump.no_forecast(1), false, None),
         (pump.forecast(2, 5.0 * DAY, 10.0 * DAY), true, Some(10.0)),
@@ -317,7 +321,7 @@ fn the_latest_prognosis_is_attached_and_taken_away_when_it_no_longer_holds() {
         (pump.forecast(7_400, 1.0 * DAY, 2.0 * DAY), true, Some(2.0)),
     ] {
         let at = finding.at();
-        let batch = desk.observe(&[finding]);
+        let batch = desk.hear(&[finding]);
         assert_eq!(!batch.is_empty(), changed, "{at}");
         let prognosis = only(&desk).case.prognosis.clone();
         let got = prognosis
@@ -333,7 +337,7 @@ fn the_latest_prognosis_is_attached_and_taken_away_when_it_no_longer_holds() {
 fn numbers_that_json_cannot_hold_do_not_keep_a_case_from_opening() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    desk.observe(&[pump.alarm(0, 0, "imbalance", f64::INFINITY)]);
+    desk.hear(&[pump.alarm(0, 0, "imbalance", f64::INFINITY)]);
     let evidence = &only(&desk).case.evidence;
     let json = serde_json::to_string(evidence).unwrap();
     assert_eq!(&serde_json::from_str::<Evidence>(&json).unwrap(), evidence);
@@ -342,22 +346,36 @@ fn numbers_that_json_cannot_hold_do_not_keep_a_case_from_opening() {
 
 #[test]
 fn an_alarm_that_belongs_to_a_closed_case_does_not_open_it_again_but_a_later_one_does() {
-    for outcome in [Some(Outcome::Confirmed), Some(Outcome::Duplicate), None] {
+    // Where somebody was at the machine, what comes later is new; else the old case goes on.
+    for (outcome, event) in [
+        (Some(Outcome::Confirmed), Event::Opened),
+        (Some(Outcome::NoFaultFound), Event::Opened),
+        (Some(Outcome::SensorFault), Event::Opened),
+        (Some(Outcome::OtherFaultFound), Event::Opened),
+        (Some(Outcome::Duplicate), Event::Reopened),
+        (None, Event::Reopened),
+    ] {
         let pump = probe("pump-1", "dev-1");
         let mut desk = Desk::default();
-        desk.observe(&[pump.alarm(100, 130, "cavitation", 1.4)]);
+        desk.hear(&[pump.alarm(100, 130, "cavitation", 1.4)]);
         let first = only(&desk).case.id.clone();
         close(&mut desk, outcome);
-        let batch = desk.observe(&[
+        let batch = desk.hear(&[
             pump.alarm(100, 200, "cavitation", 1.4),
             pump.alarm(100, 300, "imbalance", 7.0),
             pump.health(300, 1.0),
             pump.normal(400, 410),
         ]);
         assert!(batch.is_empty(), "{outcome:?}");
-        let batch = desk.observe(&[pump.alarm(500, 510, "cavitation", 1.4)]);
-        assert_eq!(kinds(&batch), [Event::Opened], "{outcome:?}");
-        assert_ne!(only(&desk).case.id, first);
+        let batch = desk.hear(&[pump.alarm(500, 510, "cavitation", 1.4)]);
+        assert_eq!(kinds(&batch), [event], "{outcome:?}");
+        let held = only(&desk);
+        let goes_on = event == Event::Reopened;
+        assert_eq!(held.case.id == first, goes_on, "{outcome:?}");
+        assert_eq!(held.case.round, if goes_on { 2 } else { 1 });
+        assert_eq!((held.case.work_order.as_ref(), held.case.outcome), (None, None));
+        assert_eq!(batch.past_orders.len(), usize::from(goes_on));
+        assert!(held.case.wants_order());
     }
 }
 
@@ -372,9 +390,9 @@ fn findings_up_to_the_mark_are_passed_over() {
         pump.alarm(300, 310, "cavitation", 1.4),
     ];
     let mut desk = Desk::default();
-    desk.observe(&findings);
+    desk.hear(&findings);
     let before = desk.clone();
-    assert!(desk.observe(&findings).is_empty());
+    assert!(desk.hear(&findings).is_empty());
     assert_eq!(desk, before);
 }
 
@@ -455,7 +473,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
 /// of findings.
 fn happen(desk: &mut Desk, what: &Happening, number: usize, again: bool) -> Batch {
     match what {
-        Happening::Findings(findings) => desk.observe(findings),
+        Happening::Findings(findings) => desk.hear(findings),
         Happening::OrderEnds(outcome) => {
             let mut batch = Batch::default();
             let oldest = desk.open_cases().min_by_key(|held| held.case.opened_at);
@@ -525,7 +543,7 @@ proptest! {
 fn an_order_that_was_put_off_leaves_the_case_to_another_order_of_the_asset() {
     let pump = probe("pump-1", "dev-1");
     let mut desk = Desk::default();
-    desk.observe(&[pump.alarm(100, 130, "cavitation", 1.4)]);
+    desk.hear(&[pump.alarm(100, 130, "cavitation", 1.4)]);
     close(&mut desk, Some(Outcome::Deferred));
     assert_eq!(only(&desk).case.work_order, Some(order("WO-000001")));
     assert_eq!(only(&desk).case.status, CaseStatus::Open);
