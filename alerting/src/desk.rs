@@ -326,7 +326,10 @@ impl Desk {
         self.stand_down(&watch);
         if episode.active {
             let of_round = (episode.case.clone(), episode.round);
-            self.standing.entry(of_round).or_default().insert(watch.clone());
+            self.standing
+                .entry(of_round)
+                .or_default()
+                .insert(watch.clone());
         }
         self.episodes.insert(watch, episode);
     }

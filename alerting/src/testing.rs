@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use telemetry::{
-    ManualClock,
     Assessment, AssetId, AssetModelId, CaseId, Condition, ConditionState, Contribution, CustomerId,
-    DeviceId, Evidence, FailureMode, Finding, ForecastDetail, HealthIndex, NoPrognosis,
-    OperatingState, Outcome, Place, Places, Prognosis, PrognosisFamily, PrognosisOutcome,
-    SensorFault, SensorReport, SensorState, SensorVerdict, SignalName, SiteId, Statistics,
-    Timestamp, ViewScore, WorkOrderClosed, WorkOrderId,
+    DeviceId, Evidence, FailureMode, Finding, ForecastDetail, HealthIndex, ManualClock,
+    NoPrognosis, OperatingState, Outcome, Place, Places, Prognosis, PrognosisFamily,
+    PrognosisOutcome, SensorFault, SensorReport, SensorState, SensorVerdict, SignalName, SiteId,
+    Statistics, Timestamp, ViewScore, WorkOrderClosed, WorkOrderId,
 };
 
 use crate::{
@@ -215,9 +214,7 @@ pub(crate) async fn desk(path: &std::path::Path) -> crate::CaseDesk {
 }
 
 /// The same, or why it cannot be opened.
-pub(crate) async fn open(
-    path: &std::path::Path,
-) -> Result<crate::CaseDesk, crate::AlertingError> {
+pub(crate) async fn open(path: &std::path::Path) -> Result<crate::CaseDesk, crate::AlertingError> {
     let around = Surroundings::default();
     let clock = Arc::new(ManualClock::at(around.now));
     crate::CaseDesk::open(path, around.settings, Arc::new(Plant), clock).await
@@ -275,13 +272,6 @@ impl Default for Surroundings {
 }
 
 impl Surroundings {
-    pub(crate) fn at(now: Timestamp) -> Self {
-        Self {
-            now,
-            ..Self::default()
-        }
-    }
-
     pub(crate) fn around(&self) -> Around<'_> {
         Around {
             now: self.now,

@@ -17,6 +17,7 @@ mod logs;
 mod models;
 mod notify;
 mod outcomes;
+mod overseer;
 mod pipeline;
 mod prognosis;
 mod progress;

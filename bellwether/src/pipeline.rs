@@ -1,9 +1,9 @@
 //! From the journal to the work order: the reader `analytics`.
 //!
 //! ```text
-//! journal ─▶ register new devices ─▶ Fleet::apply ─▶ store.put_findings ─▶ cases.observe ─▶ submit advisories
-//!    ▲                                                                                           │
-//!    └────────────────── position + snapshots, together, once a second ◀──────────────────────────┘
+//! journal ─▶ register new devices ─▶ Fleet::apply ─▶ store.put_findings ─▶ cases.observe ─▶ the overseer
+//!    ▲                                                                           │
+//!    └────────────── position + snapshots, together, once a second ◀─────────────┘
 //! ```
 //!
 //! Every step to the right is idempotent, so a crash means: the same records again from the
@@ -32,10 +32,12 @@ use dashboards::{EventBus, FleetView};
 use historian::{Background, GiveWay, HistorianError, Journal, ModelRegistry, Snapshot, Store};
 use service::{Service, ServiceError};
 use telemetry::{
-    AdvisorySink, AssetId, AssetModel, AssetModelId, Clock, DeviceId, Finding, JournalRecord,
-    Offset, RuleChange,
+    AssetId, AssetModel, AssetModelId, DeviceId, Finding, JournalRecord, Offset, RuleChange,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::prognosis::serve::Promoted;
@@ -72,7 +74,8 @@ pub(crate) struct PipelineParts {
     pub(crate) models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
     pub(crate) registry: ModelRegistry,
     pub(crate) analytics: analytics::Config,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// Rung when a case has changed.
+    pub(crate) overseer: Arc<Notify>,
 }
 
 /// The reader `analytics`.
@@ -90,8 +93,6 @@ pub(crate) struct Pipeline {
     shown_at: Instant,
     changed: BTreeSet<AssetId>,
     applied: watch::Sender<Offset>,
-    /// Whether an advisory could not be handed over yet.
-    advisories_wait: bool,
 }
 
 impl Pipeline {
@@ -142,7 +143,6 @@ impl Pipeline {
             shown_at: now,
             changed: BTreeSet::new(),
             applied: watch::Sender::new(position),
-            advisories_wait: true,
             parts,
         };
         pipeline.show_restored().await?;
@@ -177,9 +177,6 @@ impl Pipeline {
                     () = tokio::time::sleep(SAVE_EVERY) => quiet = true,
                     () = stop.cancelled() => {}
                 }
-            }
-            if self.advisories_wait {
-                self.submit_advisories(&stop).await?;
             }
             // Only now everything that follows from these records has been done.
             self.applied.send_if_modified(|applied| {
@@ -303,11 +300,13 @@ impl Pipeline {
         })
         .await
         .context("cases could not be kept")?;
+        if !changes.is_empty() {
+            parts.overseer.notify_one();
+        }
         for change in &changes {
             tracing::debug!(case = %change.case.id, asset = %change.case.asset, event = ?change.event, "case");
             parts.events.case_changed(&change.case.id);
             self.changed.insert(change.case.asset.clone());
-            self.advisories_wait = true;
             if change.event == CaseEventKind::Refreshed && change.case.work_order.is_some() {
                 self.foresee(&change.case).await;
             }
@@ -322,44 +321,6 @@ impl Pipeline {
             Ok(Some(order)) => self.parts.events.work_order_changed(&order),
             Ok(None) => {}
             Err(error) => tracing::warn!(case = %case.id, %error, "the date of its order waits"),
-        }
-    }
-
-    /// Hands cases without an order to the service system. What it cannot take now stays.
-    async fn submit_advisories(&mut self, stop: &CancellationToken) -> Result<()> {
-        let cases = self.parts.cases.clone();
-        loop {
-            let pending = retry(stop, AlertingError::is_transient, || {
-                cases.pending_advisories()
-            })
-            .await
-            .context("the cases could not be read")?;
-            if pending.is_empty() {
-                self.advisories_wait = false;
-                return Ok(());
-            }
-            for advisory in pending {
-                let order = match self.parts.service.submit(&advisory).await {
-                    Ok(order) => order,
-                    Err(error) => {
-                        tracing::warn!(case = %advisory.case, %error, "the advisory waits");
-                        return Ok(());
-                    }
-                };
-                let now = self.parts.clock.now();
-                retry(stop, AlertingError::is_transient, || {
-                    cases.order_raised(&advisory.case, &order, now)
-                })
-                .await
-                .context("an order could not be noted in its case")?;
-                tracing::info!(
-                    asset = %advisory.asset, case = %advisory.case, %order, mode = %advisory.failure_mode,
-                    opened_at = %advisory.opened_at, "work order proposed"
-                );
-                self.parts.events.case_changed(&advisory.case);
-                self.parts.events.work_order_changed(&order);
-                self.changed.insert(advisory.asset);
-            }
         }
     }
 

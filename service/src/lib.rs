@@ -57,7 +57,7 @@ pub use savings::{
     EndedOrder, Figure, Figures, Grouping, LineKey, Month, Prices, SavingsEntry, SavingsKind,
 };
 pub use signals::{DeclaredBy, DeviceSignal, SignalView};
-pub use store::{Service, ServiceConfig};
+pub use store::{Service, ServiceConfig, WorkWindow};
 pub use work_order::{
     Found, LogEntry, NewWorkOrder, OrderSignal, Step, WorkOrder, WorkOrderCounts, WorkOrderDetail,
     WorkOrderKind, WorkOrderQuery,

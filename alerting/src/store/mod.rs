@@ -218,6 +218,20 @@ impl CaseDesk {
         .await
     }
 
+    /// How many open cases will want an order of their own and have neither one nor a place on the
+    /// watch list yet.
+    ///
+    /// # Errors
+    /// As [`CaseDesk::pending_advisories`].
+    pub async fn undecided(&self) -> Result<usize, AlertingError> {
+        self.look(|desk| {
+            let cases = desk.open_cases().map(|held| &held.case);
+            let wanting = cases.filter(|case| case.wants_order() && case.watch_list.is_none());
+            wanting.count()
+        })
+        .await
+    }
+
     /// Looks at the desk in memory, which is read anew where it has to be.
     async fn look<T>(&self, ask: impl FnOnce(&Desk) -> T) -> Result<T, AlertingError> {
         let mut slot = self.inner.desk.lock().await;

@@ -6,8 +6,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 use telemetry::{
     AssetId, CaseId, DeviceId, FailureMode, Outcome, PersonId, Severity, SignalName, SiteId,
-    Timestamp,
-    WorkOrderId,
+    Timestamp, WorkOrderId,
 };
 
 use crate::{

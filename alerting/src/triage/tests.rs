@@ -373,7 +373,10 @@ fn an_alarm_that_belongs_to_a_closed_case_does_not_open_it_again_but_a_later_one
         let goes_on = event == Event::Reopened;
         assert_eq!(held.case.id == first, goes_on, "{outcome:?}");
         assert_eq!(held.case.round, if goes_on { 2 } else { 1 });
-        assert_eq!((held.case.work_order.as_ref(), held.case.outcome), (None, None));
+        assert_eq!(
+            (held.case.work_order.as_ref(), held.case.outcome),
+            (None, None)
+        );
         assert_eq!(batch.past_orders.len(), usize::from(goes_on));
         assert!(held.case.wants_order());
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! listener, subscribers, HTTP ─▶ journal ─┬─▶ store                      (reader "historian")
-//!        gate ◀── service                 └─▶ pipeline ─▶ cases ─▶ service  (reader "analytics")
+//!        gate ◀── service                 └─▶ pipeline ─▶ cases             (reader "analytics")
+//!                                                          └─▶ overseer ─▶ service
 //!                    └── outcomes ─▶ cases, journal
 //! dashboards read from all of them
 //! ```
@@ -43,6 +44,7 @@ use crate::{
     config::Config,
     notify::House,
     outcomes::Outcomes,
+    overseer::Overseer,
     pipeline::{Pipeline, PipelineParts},
     prognosis::{gather::Sources, trainer::Trainer},
     rules::Keeper,
@@ -84,6 +86,7 @@ pub(crate) struct App {
     config: Config,
     models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
     outcomes: Arc<Notify>,
+    overseer: Arc<Notify>,
     intake: Intake,
     pipeline: Pipeline,
     keeper: Keeper,
@@ -119,6 +122,7 @@ impl App {
         let listener = bind_listener(&config, ingest.clone()).await?;
         let subscribers = subscribers(&config, &ingest)?;
         let (fleet, events) = (FleetView::new(), EventBus::new());
+        let overseer = Arc::new(Notify::new());
         let Files {
             journal,
             store,
@@ -136,7 +140,7 @@ impl App {
             models: Arc::clone(&models),
             registry: registry.clone(),
             analytics: analytics_config(&config),
-            clock: Arc::clone(&clock),
+            overseer: Arc::clone(&overseer),
         })
         .await?;
         let keeper = Keeper {
@@ -162,6 +166,7 @@ impl App {
             config,
             models,
             outcomes: Arc::new(Notify::new()),
+            overseer,
             intake,
             pipeline,
             keeper,
@@ -263,6 +268,14 @@ impl App {
         };
         tasks.reader("the outcomes", outcomes.run(readers_stop.clone()));
         tasks.reader("the notifications", notifier.run(readers_stop.clone()));
+        let overseer = Overseer {
+            service: parts.service.clone(),
+            cases: parts.cases.clone(),
+            events: parts.events.clone(),
+            clock: Arc::new(SystemClock),
+            wake: self.overseer,
+        };
+        tasks.reader("the overseer", overseer.run(readers_stop.clone()));
         let trainer = trainer(&self.config, &parts, &self.models);
         tasks.reader("the training", trainer.run(readers_stop.clone()));
         let uses = save_uses(parts.service.clone(), readers_stop.clone());
@@ -340,13 +353,18 @@ impl Files {
         let store = Store::open(store, &journal)
             .await
             .context("cannot open the historian")?;
-        let cases = CaseDesk::open(&data_dir.file("cases.db"))
-            .await
-            .context("cannot open the cases")?;
         let settings = settings::service(config, models);
         let service = Service::open(&data_dir.file("service.db"), settings, Arc::clone(clock))
             .await
             .context("cannot open the service system")?;
+        let cases = CaseDesk::open(
+            &data_dir.file("cases.db"),
+            config.cases.clone(),
+            Arc::new(service.clone()),
+            Arc::clone(clock),
+        )
+        .await
+        .context("cannot open the cases")?;
         let registry = ModelRegistry::open(&data_dir.file(MODELS_FILE))
             .context("cannot open the registry of models")?;
         Ok(Self {

@@ -122,6 +122,9 @@ impl Running {
             while self.parts.store.applied() < goal {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
+            while self.parts.cases.undecided().await.unwrap() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         };
         tokio::time::timeout(Duration::from_mins(1), settled)
             .await

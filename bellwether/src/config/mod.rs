@@ -5,6 +5,7 @@
 //! wrong in a way that only shows later: what other machines can reach is guarded, limits are
 //! in range, asset models are consistent. No configuration at all is a working one.
 
+mod cases;
 mod historian;
 mod influx;
 mod ingest;
@@ -59,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) historian: Historian,
     /// `[analytics]`
     pub(crate) analytics: Analytics,
+    /// `[cases]`
+    pub(crate) cases: alerting::CaseSettings,
     /// `[prognosis]`
     pub(crate) prognosis: Prognosis,
     /// `[service]`
@@ -110,6 +113,7 @@ impl TryFrom<Layers> for Config {
             http: Http::take(&mut keys)?,
             historian: Historian::take(&mut keys)?,
             analytics: Analytics::take(&mut keys)?,
+            cases: cases::take(&mut keys)?,
             prognosis: Prognosis::take(&mut keys)?,
             service: Service::take(&mut keys)?,
             notify: Notify::take(&mut keys)?,

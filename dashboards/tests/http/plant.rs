@@ -88,7 +88,17 @@ impl Plant {
         let parts = Parts {
             journal: journal.clone(),
             store: store.clone(),
-            cases: CaseDesk::open(&path("cases.db")).await.unwrap(),
+            cases: CaseDesk::open(
+                &path("cases.db"),
+                alerting::CaseSettings {
+                    settle: std::time::Duration::ZERO,
+                    ..alerting::CaseSettings::default()
+                },
+                Arc::new(service.clone()),
+                Arc::clone(&clock),
+            )
+            .await
+            .unwrap(),
             readings: Arc::new(store.clone()),
             influx: None,
             intake,

@@ -22,6 +22,7 @@ mod rows;
 mod savings;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -40,6 +41,7 @@ use tokio::sync::Mutex;
 use self::{places::PlaceBook, registry::Registry};
 use crate::{Access, Registration, ServiceError};
 
+pub use self::windows::WorkWindow;
 pub(crate) use self::registry::{DeviceEntry, MAX_DEVICES};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");

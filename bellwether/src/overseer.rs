@@ -1,0 +1,151 @@
+//! From cases to orders, by the clock: the part that decides what asks for somebody's time.
+//!
+//! ```text
+//! calendar of orders ─▶ cases.review ─▶ orders taken back
+//!                                   └─▶ waiting cases ─▶ estimate ─▶ budget ─▶ order or watch list
+//! ```
+//!
+//! The pipeline rings when a case has changed; once a second it looks by itself, because
+//! shelves, silences and windows end by the clock. Every step is idempotent by the case and
+//! its round, so a crash anywhere means: the same step again, and nothing twice.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use alerting::{
+    Case, CaseChange, CaseDesk, MaintenanceWindow, Ranked,
+    budget::{self, Candidate, Room},
+};
+use anyhow::{Context, Result};
+use dashboards::EventBus;
+use service::Service;
+use telemetry::{AdvisorySink, CaseId, Clock};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How often it looks when nobody rings: what ends by the clock ends to the second.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The part that turns cases into orders.
+pub(crate) struct Overseer {
+    /// Who keeps orders, and knows what they cost and who is there to work them.
+    pub(crate) service: Service,
+    /// The cases.
+    pub(crate) cases: CaseDesk,
+    /// Live changes.
+    pub(crate) events: EventBus,
+    /// Now.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Rung when a case has changed.
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Overseer {
+    /// Looks until it is stopped. What cannot be done now is tried again at the next look.
+    ///
+    /// # Errors
+    /// Never; the signature is that of every part that runs.
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<()> {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.look().await {
+                tracing::warn!(error = format!("{error:#}"), "cases wait for their orders");
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn look(&self) -> Result<()> {
+        let windows = self.service.work_windows(self.clock.now()).await?;
+        let windows = windows.into_iter().map(|window| MaintenanceWindow {
+            asset: window.asset,
+            work_order: window.work_order,
+            from: window.from,
+            until: window.until,
+        });
+        self.cases.set_windows(windows.collect());
+        self.tell(&self.cases.review().await?);
+        self.propose().await
+    }
+
+    /// Gives the most valuable of the waiting cases their orders, as far as there is room.
+    async fn propose(&self) -> Result<()> {
+        let waiting = self.cases.waiting().await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let room = self.room().await?;
+        let mut candidates = Vec::with_capacity(waiting.len());
+        let mut ranked = Vec::with_capacity(waiting.len());
+        for case in &waiting {
+            let worth = self.worth(case).await?;
+            candidates.push(Candidate {
+                case: case.id.clone(),
+                severity: case.severity,
+                seen_at: case.seen_at,
+                expected_avoided_cost: worth.as_ref().map(|(cost, _)| *cost),
+            });
+            ranked.push(Ranked {
+                case: case.id.clone(),
+                expected_avoided_cost: worth,
+                waits: None,
+            });
+        }
+        let mut allotment = budget::allot(candidates, room);
+        for one in &mut ranked {
+            let mut waits = allotment.watch_list.iter();
+            let waits = waits.find(|(case, _)| *case == one.case);
+            one.waits = waits.map(|(_, reason)| reason.clone());
+        }
+        self.tell(&self.cases.ranked(&ranked).await?);
+        let first: BTreeSet<CaseId> = allotment.submit.drain(..).collect();
+        for case in waiting.iter().filter(|case| first.contains(&case.id)) {
+            self.submit(case).await?;
+        }
+        Ok(())
+    }
+
+    async fn submit(&self, case: &Case) -> Result<()> {
+        let order = self
+            .service
+            .submit(&case.advisory())
+            .await
+            .context("an advisory waits")?;
+        let now = self.clock.now();
+        self.cases
+            .order_raised(&case.id, &order, now)
+            .await
+            .context("an order could not be noted in its case")?;
+        tracing::info!(
+            asset = %case.asset, case = %case.id, %order, mode = %case.failure_mode,
+            opened_at = %case.opened_at, "work order proposed"
+        );
+        self.events.case_changed(&case.id);
+        self.events.work_order_changed(&order);
+        self.events.asset_changed(&case.asset);
+        Ok(())
+    }
+
+    /// What acting on a case in time is expected to save.
+    async fn worth(&self, _: &Case) -> Result<Option<(f64, String)>> {
+        Ok(None)
+    }
+
+    /// How many more orders there are people for.
+    async fn room(&self) -> Result<Room> {
+        Ok(Room {
+            orders: None,
+            until: self.clock.now(),
+        })
+    }
+
+    fn tell(&self, changes: &[CaseChange]) {
+        for change in changes {
+            self.events.case_changed(&change.case.id);
+            self.events.asset_changed(&change.case.asset);
+        }
+    }
+}
