@@ -87,7 +87,7 @@ impl<'a> Site<'a> {
 
     /// A case joins the group whose cause it shares, or the flood that is going on.
     fn join_groups(&mut self, recent: &impl Fn(&Candidate) -> bool) {
-        let mut known: HashMap<CaseId, Span> = HashMap::new();
+        let mut known: BTreeMap<CaseId, Span> = BTreeMap::new();
         for (case, group) in self.cases.iter().zip(&self.groups) {
             if let Some((head, reason)) = group {
                 let span = known
@@ -290,9 +290,11 @@ impl Desk {
     fn replace_heads(&mut self, around: &Around<'_>, batch: &mut Batch) {
         let mut left: BTreeMap<CaseId, Vec<Candidate>> = BTreeMap::new();
         for held in self.open_cases() {
-            if let Some(group) = &held.care.group
-                && !self.open.contains_key(&group.head)
-            {
+            let Some(group) = &held.care.group else {
+                continue;
+            };
+            let head = self.open.get(&group.head);
+            if head.is_none_or(|head| head.care.alone) {
                 let members = left.entry(group.head.clone()).or_default();
                 members.push(candidate(held));
             }

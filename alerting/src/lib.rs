@@ -54,4 +54,4 @@ pub use lifecycle::{CaseEventKind, Illegal};
 pub use offline::OfflineDesk;
 pub use review::Withdrawal;
 pub use shelving::{MaintenanceWindow, Matcher, NewSilence, Silence};
-pub use store::{CaseDesk, OpenCase, Ranked};
+pub use store::{CaseDesk, CaseGroup, OpenCase, Ranked};

@@ -6,6 +6,9 @@
 //! nothing the second time. A case that is kept quiet stays listed with the first reason that
 //! holds: shelved, silenced, maintenance, a failing asset above, a group, flapping, stale.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::json;
 use telemetry::{AssetId, CaseId, Explanation, Severity, Timestamp, Verdict, WorkOrderId};
 

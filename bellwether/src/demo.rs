@@ -256,7 +256,14 @@ impl Demo {
             }
             let analysed = analysed.wait_for(|applied| *applied >= goal).await;
             // And until every case that wants an order has one, or waits for it.
-            while analysed.is_ok() && self.parts.cases.undecided().await.is_ok_and(|left| left > 0) {
+            while analysed.is_ok()
+                && self
+                    .parts
+                    .cases
+                    .undecided()
+                    .await
+                    .is_ok_and(|left| left > 0)
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             analysed.map(|_| ())

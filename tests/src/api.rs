@@ -106,6 +106,20 @@ impl Api {
         Ok(answer)
     }
 
+    /// Deletes with a body and expects success.
+    ///
+    /// # Errors
+    /// When nobody answers or the answer is no success.
+    pub async fn do_delete(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.client.delete(format!("{}/api/v1{path}", self.root));
+        let (status, answer) = self.send(request, body).await?;
+        ensure!(
+            status.is_success(),
+            "DELETE {path} {body}: {status}: {answer}"
+        );
+        Ok(answer)
+    }
+
     async fn send(
         &self,
         request: reqwest::RequestBuilder,

@@ -16,6 +16,7 @@ mod fuzz_targets_are_listed;
 mod house_in_order;
 mod influxdb_gets_every_reading;
 mod loose_sensor_is_told_apart;
+mod many_alarms_one_problem;
 mod people_are_told;
 mod recorded_pump_fault_becomes_a_work_order;
 mod recordings_go_in_and_out;

@@ -42,7 +42,7 @@ use crate::{
     desk::{Around, Batch, Desk},
 };
 
-pub use self::treat::{OpenCase, Ranked};
+pub use self::treat::{CaseGroup, OpenCase, Ranked};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use telemetry::{
-    AssetId, CaseId, Explanation, FailureMode, Severity, SignalName, Timestamp, Verdict,
+    AssetId, CaseId, Explanation, FailureMode, Severity, SignalName, SiteId, Timestamp, Verdict,
 };
 
 use super::{CaseDesk, commit, person, reloaded, write};
 use crate::{
-    AlertingError, Case, CaseChange, CaseEventKind, MaintenanceWindow, Shelf, Suppression,
-    WatchListed, Withdrawal,
+    AlertingError, Case, CaseChange, CaseEventKind, MaintenanceWindow, Matcher, Shelf, Suppression,
+    SuppressionReason, WatchListed, Withdrawal,
     desk::{Batch, Desk, Entry, Held},
     shelving::check_until,
 };
@@ -66,7 +66,81 @@ pub struct Ranked {
     pub waits: Option<Explanation>,
 }
 
+/// Open cases one of which stands for the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseGroup {
+    /// The case that stands for all.
+    pub head: CaseId,
+    /// Its asset.
+    pub asset: AssetId,
+    /// Its site.
+    pub site: Option<SiteId>,
+    /// Why they belong together.
+    pub reason: SuppressionReason,
+    /// The most urgent of them.
+    pub severity: Severity,
+    /// How many others there are.
+    pub children: u32,
+    /// When the first alarm rose, in event time.
+    pub opened_at: Timestamp,
+}
+
 impl CaseDesk {
+    /// How many open cases each case stands for; cases that stand for none are left out.
+    ///
+    /// # Errors
+    /// [`AlertingError::Database`] when the open cases have to be read again and cannot be.
+    pub async fn children(&self) -> Result<BTreeMap<CaseId, u32>, AlertingError> {
+        self.look(|desk| {
+            let mut children: BTreeMap<CaseId, u32> = BTreeMap::new();
+            for parent in desk
+                .open_cases()
+                .filter_map(|held| held.case.parent.as_ref())
+            {
+                if let Some(count) = children.get_mut(parent) {
+                    *count += 1;
+                } else {
+                    children.insert(parent.clone(), 1);
+                }
+            }
+            children
+        })
+        .await
+    }
+
+    /// The groups of open cases, the largest first.
+    ///
+    /// # Errors
+    /// As [`CaseDesk::children`].
+    pub async fn groups(&self) -> Result<Vec<CaseGroup>, AlertingError> {
+        self.look(groups_of).await
+    }
+
+    /// How many open cases each of some matchers fits.
+    ///
+    /// # Errors
+    /// As [`CaseDesk::children`].
+    pub async fn matched(
+        &self,
+        matchers: impl IntoIterator<Item = Matcher>,
+    ) -> Result<Vec<u32>, AlertingError> {
+        let places = &self.inner.places;
+        self.look(|desk| {
+            let open: Vec<_> = desk
+                .open_cases()
+                .map(|held| (&held.case, places.place(&held.case.asset)))
+                .collect();
+            let count = |matcher: Matcher| {
+                let fits = open
+                    .iter()
+                    .filter(|(case, place)| matcher.fits(case, place.as_ref()));
+                fits.count() as u32
+            };
+            matchers.into_iter().map(count).collect()
+        })
+        .await
+    }
+
     /// The open cases of some assets, or of all, by asset, the ones opened last first. From
     /// memory: an answer about a whole fleet reads no evidence.
     ///
@@ -249,6 +323,33 @@ impl CaseDesk {
         *slot = Some(loaded);
         Ok(batch.changes)
     }
+}
+
+fn groups_of(desk: &Desk) -> Vec<CaseGroup> {
+    let mut groups: BTreeMap<&CaseId, CaseGroup> = BTreeMap::new();
+    for held in desk.open_cases() {
+        let case = &held.case;
+        let Some(head) = case.parent.as_ref().and_then(|parent| desk.get(parent)) else {
+            continue;
+        };
+        let membership = held.care.group.as_ref();
+        let membership = membership.filter(|group| group.head == head.case.id);
+        let group = groups.entry(&head.case.id).or_insert_with(|| CaseGroup {
+            head: head.case.id.clone(),
+            asset: head.case.asset.clone(),
+            site: head.case.site.clone(),
+            reason: membership.map_or(SuppressionReason::Parent, |group| group.reason),
+            severity: head.case.severity,
+            children: 0,
+            opened_at: head.case.opened_at,
+        });
+        group.children += 1;
+        group.severity = group.severity.max(case.severity);
+        group.opened_at = group.opened_at.min(case.opened_at);
+    }
+    let mut groups: Vec<CaseGroup> = groups.into_values().collect();
+    groups.sort_by(|a, b| (b.children, &a.head).cmp(&(a.children, &b.head)));
+    groups
 }
 
 impl Desk {

@@ -1,15 +1,18 @@
 //! `/cases`: what is wrong, since when, on which evidence.
 
+pub mod care;
+
 use alerting::{Case, CaseEvent, CaseQuery, CaseStatus, StatusFilter};
 use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use service::Asset;
 use telemetry::{
     AssetId, AssetModel, CaseId, ConditionState, DeviceId, Evidence, FailureMode, Outcome,
-    PersonId, Severity, SignalName, Timestamp, WorkOrderId,
+    PersonId, Severity, SignalName, SiteId, Timestamp, Verdict, WorkOrderId,
 };
 use utoipa::{IntoParams, ToSchema};
 
+use self::care::CareView;
 use super::{
     Shared,
     extract::{Body, Id},
@@ -33,6 +36,19 @@ pub(crate) struct CaseFilter {
     /// Only of this asset.
     #[param(value_type = Option<String>)]
     asset: Option<AssetId>,
+    /// Only of assets at this site.
+    #[param(value_type = Option<String>)]
+    site: Option<SiteId>,
+    /// Only with this verdict: `sensor`, `operating` or `machine`.
+    #[param(value_type = Option<String>)]
+    verdict: Option<Verdict>,
+    /// `true` for those that ask for nothing at present, `false` for those that ask.
+    suppressed: Option<bool>,
+    /// `true` for those that wait for their order behind more valuable ones, `false` for others.
+    watch_list: Option<bool>,
+    /// Only those this case stands for.
+    #[param(value_type = Option<String>)]
+    parent: Option<CaseId>,
 }
 
 /// A case.
@@ -95,6 +111,9 @@ pub struct CaseView {
     /// What was found when the order was completed.
     #[schema(value_type = Option<schema::Outcome>)]
     pub outcome: Option<Outcome>,
+    /// How it is treated.
+    #[serde(flatten)]
+    pub care: CareView,
 }
 
 /// A case with its log.
@@ -133,9 +152,10 @@ impl From<CaseEvent> for CaseEventView {
     }
 }
 
-fn view(api: &Shared, case: Case, asset: Option<&Asset>) -> CaseView {
+fn view(api: &Shared, case: Case, asset: Option<&Asset>, children: u32) -> CaseView {
     let model = asset.and_then(|asset| api.parts.model(&asset.model));
     CaseView {
+        care: CareView::of(&case, children),
         explanation: explanation(&case, model),
         asset_name: asset.map_or_else(
             || case.asset.to_string(),
@@ -172,7 +192,9 @@ fn explanation(case: &Case, model: Option<&AssetModel>) -> Text {
 /// A case with the names that the ledger and the asset model give it.
 pub(crate) async fn named(api: &Shared, case: Case) -> Result<CaseView, Problem> {
     let asset = api.parts.service.asset(&case.asset).await?;
-    Ok(view(api, case, asset.as_ref()))
+    let children = api.parts.cases.children().await?;
+    let children = children.get(&case.id).copied().unwrap_or(0);
+    Ok(view(api, case, asset.as_ref(), children))
 }
 
 /// List cases, newest first.
@@ -204,17 +226,24 @@ async fn page(
         let query = CaseQuery {
             status: filter.status.unwrap_or_default(),
             asset: filter.asset.clone(),
+            site: filter.site.clone(),
+            verdict: filter.verdict,
+            suppressed: filter.suppressed,
+            watch_list: filter.watch_list,
+            parent: filter.parent.clone(),
             after,
             limit,
         };
         desk.list(query)
     };
     let cases = list::one_more(window, after, |case: &Case| case.id.clone(), fetch).await?;
+    let children = desk.children().await?;
     let mut ledger = Ledger::new(&api.parts.service);
     let mut items = Vec::with_capacity(cases.len());
     for case in cases {
         let asset = ledger.asset(&case.asset).await?;
-        items.push(view(api, case, asset));
+        let children = children.get(&case.id).copied().unwrap_or(0);
+        items.push(view(api, case, asset, children));
     }
     Ok(window.page(items, |case| case.id.to_string()))
 }
@@ -238,6 +267,11 @@ impl Listed for CaseView {
         "top_deviation",
         "work_order",
         "outcome",
+        "verdict",
+        "suppressed",
+        "parent",
+        "expected_avoided_cost",
+        "currency",
     ];
 
     fn row(self) -> Vec<Cell> {
@@ -260,6 +294,11 @@ impl Listed for CaseView {
             Cell::maybe(top.map(|top| top.deviation)),
             Cell::maybe(self.work_order),
             Cell::maybe(self.outcome),
+            Cell::plain(self.care.verdict),
+            Cell::maybe(self.care.suppressed.map(|why| why.reason.as_str())),
+            Cell::maybe(self.care.parent),
+            Cell::maybe(self.care.expected_avoided_cost),
+            Cell::text(self.care.currency.unwrap_or_default()),
         ]
     }
 }

@@ -13,7 +13,9 @@ const RETRY_AFTER_S: u32 = 5;
 impl From<AlertingError> for Problem {
     fn from(error: AlertingError) -> Self {
         match &error {
-            AlertingError::NotFound(_) => Self::not_found(error.to_string()),
+            AlertingError::NotFound(_) | AlertingError::NoSilence(_) => {
+                Self::not_found(error.to_string())
+            }
             AlertingError::Illegal { .. } | AlertingError::OtherOrder { .. } => {
                 Self::conflict(error.to_string())
             }

@@ -9,6 +9,7 @@
 //! other way round. Everything under `/api` that no route takes is a problem document;
 //! everything else is the web UI.
 
+pub mod alarm_rates;
 pub mod assets;
 pub mod calendar;
 pub mod case_people;
@@ -40,6 +41,7 @@ pub mod readings;
 pub mod savings;
 pub mod schema;
 pub mod signals;
+pub mod silences;
 pub mod sites;
 pub mod spectra;
 pub mod status;
@@ -188,6 +190,13 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(work_orders::start))
         .routes(routes!(work_orders::complete))
         .routes(routes!(work_orders::cancel))
+        .routes(routes!(cases::care::shelve))
+        .routes(routes!(cases::care::unshelve))
+        .routes(routes!(cases::care::separate))
+        .routes(routes!(cases::care::groups))
+        .routes(routes!(silences::list, silences::create))
+        .routes(routes!(silences::end))
+        .routes(routes!(alarm_rates::list))
         .routes(routes!(savings::list))
         .routes(routes!(savings::entries))
         .routes(routes!(dead_letters::list))

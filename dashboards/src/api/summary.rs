@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use alerting::{Case, CaseQuery, StatusFilter};
+use alerting::OpenCase as OpenCaseBrief;
 use analytics::DeviceView;
 use serde::Serialize;
 use service::{Asset, WorkOrder, WorkOrderQuery, WorkOrderStatus};
@@ -299,7 +299,7 @@ pub struct Facts<'a> {
     /// The newest stored event time of each of its devices that has readings.
     pub stored: &'a BTreeMap<DeviceId, Timestamp>,
     /// Its open cases, newest first.
-    pub cases: &'a [Case],
+    pub cases: &'a [OpenCaseBrief],
     /// Its unfinished orders.
     pub orders: &'a [WorkOrder],
 }
@@ -452,7 +452,7 @@ fn next_order(orders: &[WorkOrder]) -> Option<NextOrder> {
 fn open_cases(facts: &Facts<'_>, model: Option<&AssetModel>) -> Vec<OpenCase> {
     let (machine, sensors): (Vec<_>, Vec<_>) =
         facts.cases.iter().partition(|case| case.signal.is_none());
-    let short = |case: &Case| OpenCase {
+    let short = |case: &OpenCaseBrief| OpenCase {
         id: case.id.clone(),
         failure_mode: case.failure_mode.clone(),
         failure_mode_name: labels::case_name(model, &case.failure_mode, case.signal.as_ref()),
@@ -465,31 +465,20 @@ fn open_cases(facts: &Facts<'_>, model: Option<&AssetModel>) -> Vec<OpenCase> {
 /// Open cases and unfinished orders by asset, fetched once for a whole answer.
 #[derive(Debug, Default)]
 pub struct Composer {
-    cases: BTreeMap<AssetId, Vec<Case>>,
+    cases: BTreeMap<AssetId, Vec<OpenCaseBrief>>,
     orders: BTreeMap<AssetId, Vec<WorkOrder>>,
 }
 
 impl Composer {
     /// Fetches what is open for one asset, or for all.
     pub async fn fetch(parts: &Parts, asset: Option<&AssetId>) -> Result<Self, Problem> {
-        let mut all = Self::default();
-        let mut query = CaseQuery {
-            status: StatusFilter::Open,
-            asset: asset.cloned(),
-            limit: CaseQuery::MAX_LIMIT,
-            ..CaseQuery::default()
+        let mut all = Self {
+            cases: parts
+                .cases
+                .open_cases(asset.map(std::slice::from_ref))
+                .await?,
+            orders: BTreeMap::new(),
         };
-        loop {
-            let cases = parts.cases.list(query.clone()).await?;
-            let more = cases.len() >= query.limit as usize;
-            query.after = cases.last().map(|case| case.id.clone());
-            for case in cases {
-                all.cases.entry(case.asset.clone()).or_default().push(case);
-            }
-            if !more {
-                break;
-            }
-        }
         let mut query = WorkOrderQuery {
             status: WorkOrderQuery::UNFINISHED.to_vec(),
             asset: asset.cloned(),

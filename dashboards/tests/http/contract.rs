@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 68] = [
+const ROUTES: [(&str, &str); 76] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -75,6 +75,14 @@ const ROUTES: [(&str, &str); 68] = [
     ("post", "/api/v1/work-orders/{id}/start"),
     ("post", "/api/v1/work-orders/{id}/complete"),
     ("post", "/api/v1/work-orders/{id}/cancel"),
+    ("post", "/api/v1/cases/{id}/shelve"),
+    ("post", "/api/v1/cases/{id}/unshelve"),
+    ("post", "/api/v1/cases/{id}/separate"),
+    ("get", "/api/v1/case-groups"),
+    ("get", "/api/v1/silences"),
+    ("post", "/api/v1/silences"),
+    ("delete", "/api/v1/silences/{id}"),
+    ("get", "/api/v1/alarm-rates"),
     ("get", "/api/v1/savings"),
     ("get", "/api/v1/savings/entries"),
     ("get", "/api/v1/dead-letters"),

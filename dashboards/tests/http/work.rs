@@ -105,8 +105,14 @@ async fn an_order_goes_from_proposal_to_outcome_and_wakes_its_delivery() {
     // What it was worth, and the case it came from. Nobody has said what such work costs.
     let lines = plant.read("/api/v1/savings?by=model,month").await;
     let line = &lines["items"][0];
-    assert_eq!((&line["month"], &line["avoided"]["count"]), (&json!("2026-03"), &json!(1)));
-    assert_eq!((&line["avoided"]["unpriced"], &line["customer"]), (&json!(1), &json!(null)));
+    assert_eq!(
+        (&line["month"], &line["avoided"]["count"]),
+        (&json!("2026-03"), &json!(1))
+    );
+    assert_eq!(
+        (&line["avoided"]["unpriced"], &line["customer"]),
+        (&json!(1), &json!(null))
+    );
     let orders = plant
         .read("/api/v1/savings/entries?month=2026-03&kind=avoided")
         .await;
@@ -114,7 +120,11 @@ async fn an_order_goes_from_proposal_to_outcome_and_wakes_its_delivery() {
     assert_eq!(orders["items"][0]["failure_mode"], "cavitation");
     let other = plant.read("/api/v1/savings?from=2026-04&by=none").await;
     assert_eq!(other["items"], json!([]));
-    for wrong in ["savings?by=week", "savings?from=2026-13", "savings/entries?kind=lost"] {
+    for wrong in [
+        "savings?by=week",
+        "savings?from=2026-13",
+        "savings/entries?kind=lost",
+    ] {
         let refused = plant.get(&format!("/api/v1/{wrong}")).await;
         assert_eq!(refused.status().as_u16(), 400, "{wrong}");
     }

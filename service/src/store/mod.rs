@@ -41,8 +41,8 @@ use tokio::sync::Mutex;
 use self::{places::PlaceBook, registry::Registry};
 use crate::{Access, Registration, ServiceError};
 
-pub use self::windows::WorkWindow;
 pub(crate) use self::registry::{DeviceEntry, MAX_DEVICES};
+pub use self::windows::WorkWindow;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
