@@ -62,9 +62,9 @@ pub fn group(
     settings: &CaseSettings,
 ) -> BTreeMap<CaseId, Membership> {
     let mut site = Site::new(cases, settings);
-    site.join_groups(&recent);
-    site.find_causes(&recent);
-    site.find_flood(&recent);
+    // A case that joins makes a group reach further, to cases that were too far before. Groups
+    // only ever grow here, so this ends.
+    while site.join_groups(&recent) | site.find_causes(&recent) | site.find_flood(&recent) {}
     site.changes()
 }
 
@@ -86,7 +86,7 @@ impl<'a> Site<'a> {
     }
 
     /// A case joins the group whose cause it shares, or the flood that is going on.
-    fn join_groups(&mut self, recent: &impl Fn(&Candidate) -> bool) {
+    fn join_groups(&mut self, recent: &impl Fn(&Candidate) -> bool) -> bool {
         let mut known: BTreeMap<CaseId, Span> = BTreeMap::new();
         for (case, group) in self.cases.iter().zip(&self.groups) {
             if let Some((head, reason)) = group {
@@ -97,8 +97,9 @@ impl<'a> Site<'a> {
             }
         }
         if known.is_empty() {
-            return;
+            return false;
         }
+        let mut any = false;
         let within = self.settings.group_within;
         let few = self.settings.common_cause_assets;
         for at in 0..self.cases.len() {
@@ -117,12 +118,15 @@ impl<'a> Site<'a> {
             if let Some((head, span)) = joined {
                 span.widen(case);
                 self.groups[at] = Some((head.clone(), span.reason));
+                any = true;
             }
         }
+        any
     }
 
     /// Enough assets with one cause within the window become a group.
-    fn find_causes(&mut self, recent: &impl Fn(&Candidate) -> bool) {
+    fn find_causes(&mut self, recent: &impl Fn(&Candidate) -> bool) -> bool {
+        let mut any = false;
         let mut by_cause: BTreeMap<&Cause, Vec<usize>> = BTreeMap::new();
         for (at, case) in self.cases.iter().enumerate() {
             if self.groups[at].is_none() && recent(case) {
@@ -139,12 +143,14 @@ impl<'a> Site<'a> {
             let assets: BTreeSet<_> = together.iter().map(|&at| &self.cases[at].asset).collect();
             if assets.len() >= few {
                 self.unite(&together, SuppressionReason::CommonCause);
+                any = true;
             }
         }
+        any
     }
 
     /// More cases than a person can follow become one group, whatever they are.
-    fn find_flood(&mut self, recent: &impl Fn(&Candidate) -> bool) {
+    fn find_flood(&mut self, recent: &impl Fn(&Candidate) -> bool) -> bool {
         let mut causes: HashMap<&Cause, u32> = HashMap::new();
         let mut all: Vec<usize> = Vec::new();
         for (at, case) in self.cases.iter().enumerate() {
@@ -154,12 +160,12 @@ impl<'a> Site<'a> {
             }
         }
         if all.len() <= self.settings.flood_cases as usize {
-            return;
+            return false;
         }
         all.sort_by_key(|&at| (self.cases[at].opened_at, &self.cases[at].id));
         let together = self.widest(&all);
         if together.len() <= self.settings.flood_cases as usize {
-            return;
+            return false;
         }
         let few = self.settings.common_cause_assets;
         let mut members: Vec<usize> = together
@@ -176,7 +182,7 @@ impl<'a> Site<'a> {
             .collect();
         // All of one group already: nothing is gained by calling it a flood too.
         if members.len() < 2 || (heads.len() == 1 && !heads.contains(&None)) {
-            return;
+            return false;
         }
         // Groups come in whole.
         for at in 0..self.cases.len() {
@@ -186,6 +192,7 @@ impl<'a> Site<'a> {
             }
         }
         self.unite(&members, SuppressionReason::Flood);
+        true
     }
 
     /// The most cases, of some in the order of event time, that lie within one window.

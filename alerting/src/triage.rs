@@ -7,6 +7,9 @@
 //!   The evidence never changes.
 //! * A sensor that is faulty opens a case of its own, of the lowest severity, one per asset and
 //!   signal; when it is good again, or its device learns anew, the case is told so as others are.
+//! * A rule that holds is an alarm like any other; it shares the case of its failure mode.
+//! * An alarm that comes back soon continues the case that ended without anybody at the machine.
+//! * What a punctual device tells of long ago amends cases, and asks for nothing by itself.
 //! * Everything else about a device without an alarm is passed over without a write.
 //!
 //! # Why a replay changes nothing
@@ -24,7 +27,10 @@
 //! alone; severity only rises. What people and orders do in between only closes cases, and an
 //! alarm that belongs to a closed case stays passed over.
 
+mod rise;
+mod rules;
 mod sensors;
+mod storable;
 #[cfg(test)]
 mod tests;
 
@@ -32,15 +38,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 use telemetry::{
-    Assessment, AssetId, CaseId, Condition, ConditionState, DeviceId, Evidence, Explanation,
-    Finding, Outcome, Prognosis, PrognosisOutcome, Severity, SignalName, Timestamp, Verdict, Zone,
+    Assessment, AssetId, CaseId, Condition, ConditionState, DeviceId, Finding, Prognosis,
+    PrognosisOutcome, Severity, Timestamp, Zone,
 };
 
+pub(crate) use self::rise::Alarm;
+use self::storable::{storable, storable_prognosis};
 use crate::{
-    Care, Case, CaseEventKind, CaseSource, CaseStatus,
-    case::case_id,
-    desk::{Around, Batch, Desk, Entry, Episode, Held, Mark, Problem, Watch},
-    verdict,
+    Case, CaseEventKind, CaseSource,
+    desk::{Around, Batch, Desk, Entry, Held, Mark, Watch},
 };
 
 /// Event time between two refreshes of one case: fast enough for a page people watch, and one
@@ -56,27 +62,6 @@ const SCORE_STEP: f64 = 1.25;
 /// the remaining life.
 const PROGNOSIS_STEP: f64 = 0.1;
 
-/// An alarm as it rises.
-#[derive(Debug, Clone)]
-pub(crate) struct Alarm<'a> {
-    /// When it rose, in event time.
-    pub(crate) since: Timestamp,
-    /// When it was told, in event time.
-    pub(crate) at: Timestamp,
-    /// How urgent it is.
-    pub(crate) severity: Severity,
-    /// The signal whose sensor it is about; none for the machine.
-    pub(crate) signal: Option<SignalName>,
-    /// What it rests on; its failure mode is that of the case.
-    pub(crate) evidence: &'a Evidence,
-    /// Who raises it.
-    pub(crate) source: CaseSource,
-    /// What kind of problem it is.
-    pub(crate) verdict: Verdict,
-    /// Why.
-    pub(crate) why: Explanation,
-}
-
 impl Desk {
     /// Applies findings in order and returns what is to be committed. Nothing to commit means
     /// that the desk is as it was.
@@ -89,6 +74,10 @@ impl Desk {
             self.note_punctual(finding, around, &mut batch);
             if let Finding::Sensor(report) = finding {
                 self.on_sensors(report, around, &mut batch);
+                continue;
+            }
+            if let Finding::Rule(report) = finding {
+                self.on_rules(report, Mark::of(finding), around, &mut batch);
                 continue;
             }
             if let Finding::Condition(condition) = finding
@@ -206,291 +195,6 @@ impl Desk {
                 self.rise(watch, alarm, around, batch);
             }
         }
-    }
-
-    /// What kind of problem an alarm of the machine tells of.
-    pub(super) fn judge(
-        &self,
-        asset: &AssetId,
-        evidence: &Evidence,
-        around: &Around<'_>,
-    ) -> (Verdict, Explanation) {
-        let mut faulty = evidence.suspects.clone();
-        let sensors = self.open_cases_of(asset).map(|held| &held.case);
-        let standing = sensors.filter(|case| case.cleared_at.is_none());
-        faulty.extend(standing.filter_map(|case| case.signal.clone()));
-        let place = around.places.place(asset);
-        let drives = place.map(|place| place.drive_signals).unwrap_or_default();
-        verdict::judge(evidence, &faulty, &drives)
-    }
-
-    /// A new alarm: it joins the open case of its problem, continues an ended one, or opens one.
-    pub(super) fn rise(
-        &mut self,
-        watch: &Watch,
-        alarm: Alarm<'_>,
-        around: &Around<'_>,
-        batch: &mut Batch,
-    ) {
-        let problem: Problem = (
-            watch.asset.clone(),
-            alarm.evidence.failure_mode.clone(),
-            alarm.signal.clone(),
-        );
-        let stale = self.is_stale(&watch.device, alarm.at, around);
-        if let Some(case) = self.open_case_of(&problem) {
-            let times = (alarm.since, alarm.at);
-            self.join(watch, &case, times, around, batch);
-            self.raise_severity(watch, &case, &alarm, batch);
-        } else if !self.amend_late(watch, &problem, &alarm, stale, batch)
-            && !self.continue_ended(watch, &problem, &alarm, around, batch)
-        {
-            self.open_case(watch, alarm, stale, around, batch);
-        }
-    }
-
-    /// Another source may call the same problem more urgent.
-    fn raise_severity(
-        &mut self,
-        watch: &Watch,
-        case: &CaseId,
-        alarm: &Alarm<'_>,
-        batch: &mut Batch,
-    ) {
-        let Some(from) = self.get(case).map(|held| held.case.severity) else {
-            return;
-        };
-        let to = alarm.severity;
-        if to > from {
-            batch.watches.insert(watch.clone());
-            let detail = json!({ "from": from, "to": to, "device": watch.device });
-            let entry = Entry::of(CaseEventKind::SeverityRaised, alarm.since).with(detail);
-            self.happen(case, entry, batch, |held| held.case.severity = to);
-        }
-    }
-
-    /// What late data tell of a time that an ended case covers belongs to that case.
-    fn amend_late(
-        &mut self,
-        watch: &Watch,
-        problem: &Problem,
-        alarm: &Alarm<'_>,
-        stale: bool,
-        batch: &mut Batch,
-    ) -> bool {
-        let covers = self.closed.get(problem).filter(|held| {
-            let until = held
-                .case
-                .last_event_at()
-                .max(held.case.closed_at.unwrap_or(Timestamp::MIN));
-            stale && alarm.since >= held.case.opened_at && alarm.since <= until
-        });
-        let Some((case, round)) = covers.map(|held| (held.case.id.clone(), held.case.round)) else {
-            return false;
-        };
-        let entry = Entry::of(CaseEventKind::Amended, alarm.since)
-            .with(json!({ "late": true, "told_at": alarm.at, "device": watch.device }));
-        self.set_episode(watch, alarm.since, (&case, round), false, batch);
-        self.amend_closed(problem, entry, batch);
-        true
-    }
-
-    /// An alarm that comes back soon continues the case that ended without anybody working on
-    /// the machine. After an inspection normal is learned anew, so what comes then is new.
-    fn continue_ended(
-        &mut self,
-        watch: &Watch,
-        problem: &Problem,
-        alarm: &Alarm<'_>,
-        around: &Around<'_>,
-        batch: &mut Batch,
-    ) -> bool {
-        let within = around.settings.reopen_within;
-        let ended = self.closed.get(problem).filter(|held| {
-            let inspected = held.case.outcome.is_some_and(Outcome::starts_new_baseline);
-            let last = held.case.last_event_at();
-            !inspected && alarm.since >= last && alarm.since.since(last) <= within
-        });
-        let Some(before) = ended.map(|held| held.case.clone()) else {
-            return false;
-        };
-        let (now, settle) = (around.now, around.settings.settle);
-        let stale = self.is_stale(&watch.device, alarm.at, around);
-        let score = storable(alarm.evidence.statistics.score);
-        let entry = Entry::of(CaseEventKind::Reopened, alarm.since).with(json!({
-            "round": before.round + 1,
-            "work_order": before.work_order,
-            "outcome": before.outcome,
-            "device": watch.device,
-        }));
-        let reopened = self.reopen(problem, entry, batch, |held| {
-            let case = &mut held.case;
-            case.round = case.round.saturating_add(1);
-            case.seen_at = now;
-            case.stale = stale;
-            case.severity = case.severity.max(alarm.severity);
-            case.score = score;
-            case.peak_score = case.peak_score.max(score);
-            (case.verdict, case.why) = (alarm.verdict, Some(alarm.why.clone()));
-            (case.cleared_at, case.closed_at, case.outcome) = (None, None, None);
-            (case.suppressed, case.parent, case.watch_list) = (None, None, None);
-            held.scored_at = alarm.at;
-            held.deferred = false;
-            held.care = Care {
-                order_after: Some(now + settle),
-                ..Care::default()
-            };
-        });
-        match reopened {
-            Ok(Some(case)) => {
-                self.set_episode(watch, alarm.since, (&case, before.round + 1), true, batch);
-                true
-            }
-            Ok(None) => false,
-            Err(error) => {
-                tracing::error!(case = %before.id, %error, "an ended case could not be opened again");
-                false
-            }
-        }
-    }
-
-    fn open_case(
-        &mut self,
-        watch: &Watch,
-        alarm: Alarm<'_>,
-        stale: bool,
-        around: &Around<'_>,
-        batch: &mut Batch,
-    ) {
-        let evidence = storable_evidence(alarm.evidence);
-        let score = evidence.statistics.score;
-        let (asset, device) = (watch.asset.clone(), watch.device.clone());
-        let mode = evidence.failure_mode.clone();
-        let site = around.places.place(&asset).map(|place| place.site);
-        let since = alarm.since;
-        let case = Case {
-            id: case_id(&asset, &device, &mode, since, alarm.signal.as_ref()),
-            asset,
-            device,
-            failure_mode: mode,
-            signal: alarm.signal,
-            severity: alarm.severity,
-            status: CaseStatus::Open,
-            opened_at: since,
-            updated_at: since,
-            cleared_at: None,
-            closed_at: None,
-            score,
-            peak_score: score,
-            evidence,
-            prognosis: None,
-            assignee: None,
-            work_order: None,
-            outcome: None,
-            source: alarm.source,
-            verdict: alarm.verdict,
-            why: Some(alarm.why),
-            round: 1,
-            seen_at: around.now,
-            site,
-            stale,
-            suppressed: None,
-            parent: None,
-            watch_list: None,
-            expected_avoided_cost: None,
-            currency: None,
-        };
-        let entry = Entry::of(CaseEventKind::Opened, since).with(json!({
-            "severity": case.severity,
-            "score": score,
-            "detected_at": alarm.at,
-            "verdict": case.verdict,
-        }));
-        self.set_episode(watch, since, (&case.id, case.round), true, batch);
-        let held = Held {
-            case,
-            scored_at: alarm.at,
-            forecast_at: Timestamp::MIN,
-            deferred: false,
-            care: Care {
-                order_after: Some(around.now + around.settings.settle),
-                ..Care::default()
-            },
-        };
-        self.put(held, entry, batch);
-    }
-
-    /// The alarm of a device, which rose and was told at these times, belongs to an open case
-    /// from now on. Of a time long past it is only noted.
-    fn join(
-        &mut self,
-        watch: &Watch,
-        case: &CaseId,
-        (since, at): (Timestamp, Timestamp),
-        around: &Around<'_>,
-        batch: &mut Batch,
-    ) {
-        let Some(known) = self.get(case).map(|held| &held.case) else {
-            return;
-        };
-        let (cleared, round) = (known.cleared_at.is_some(), known.round);
-        if self.is_stale(&watch.device, at, around) {
-            self.set_episode(watch, since, (case, round), !cleared, batch);
-            let entry = Entry::of(CaseEventKind::Amended, since)
-                .with(json!({ "late": true, "told_at": at, "device": watch.device }));
-            self.happen(case, entry, batch, |_| ());
-            return;
-        }
-        self.set_episode(watch, since, (case, round), true, batch);
-        if cleared {
-            let (now, settings) = (around.now, around.settings);
-            let entry =
-                Entry::of(CaseEventKind::Returned, since).with(json!({ "device": watch.device }));
-            self.happen(case, entry, batch, |held| {
-                held.case.cleared_at = None;
-                held.care.quiet_since = None;
-                held.care.turned(since, now, settings);
-            });
-        }
-    }
-
-    fn set_episode(
-        &mut self,
-        watch: &Watch,
-        since: Timestamp,
-        (case, round): (&CaseId, u32),
-        active: bool,
-        batch: &mut Batch,
-    ) {
-        let mark = self
-            .episodes
-            .get(watch)
-            .map_or(Mark::START, |episode| episode.mark);
-        let episode = Episode {
-            since,
-            case: case.clone(),
-            round,
-            active,
-            mark,
-        };
-        self.put_episode(watch.clone(), episode);
-        batch.watches.insert(watch.clone());
-    }
-
-    /// A case of which only late data were known is told of the present.
-    fn freshen(&mut self, watch: &Watch, at: Timestamp, around: &Around<'_>, batch: &mut Batch) {
-        let stale = self
-            .standing_case(watch)
-            .filter(|(_, held)| held.case.stale);
-        let Some(case) = stale.map(|(case, _)| case) else {
-            return;
-        };
-        if self.is_stale(&watch.device, at, around) {
-            return;
-        }
-        batch.watches.insert(watch.clone());
-        let entry = Entry::of(CaseEventKind::Amended, at).with(json!({ "late": false }));
-        self.happen(&case, entry, batch, |held| held.case.stale = false);
     }
 
     /// The device is in no alarm, or in another one.
@@ -656,69 +360,4 @@ fn prognosis_is_news(old: &Prognosis, new: &Prognosis) -> bool {
     old.model != new.model
         || moved(old.rul_p10_s, new.rul_p10_s)
         || moved(old.rul_p50_s, new.rul_p50_s)
-}
-
-/// A number that JSON and SQLite can hold: neither has NaN or infinity.
-fn storable(value: f64) -> f64 {
-    if value.is_nan() {
-        0.0
-    } else {
-        value.clamp(f64::MIN, f64::MAX)
-    }
-}
-
-fn storable_evidence(evidence: &Evidence) -> Evidence {
-    let mut evidence = evidence.clone();
-    let numbers = &mut evidence.statistics;
-    for value in [
-        &mut numbers.score,
-        &mut numbers.on,
-        &mut numbers.off,
-        &mut evidence.failure_mode_fit,
-    ] {
-        *value = storable(*value);
-    }
-    for view in &mut evidence.views {
-        for value in [&mut view.score, &mut view.limit] {
-            *value = storable(*value);
-        }
-    }
-    for part in &mut evidence.contributions {
-        for value in [
-            &mut part.share,
-            &mut part.deviation,
-            &mut part.value,
-            &mut part.normal,
-            &mut part.normal_low,
-            &mut part.normal_high,
-        ] {
-            *value = storable(*value);
-        }
-    }
-    evidence
-}
-
-fn storable_prognosis(prognosis: &Prognosis) -> Prognosis {
-    let mut prognosis = prognosis.clone();
-    for value in [
-        &mut prognosis.rul_p10_s,
-        &mut prognosis.rul_p50_s,
-        &mut prognosis.rul_p90_s,
-    ] {
-        *value = storable(*value);
-    }
-    for value in [
-        &mut prognosis.limit,
-        &mut prognosis.loss_per_day,
-        &mut prognosis.p_value,
-    ]
-    .into_iter()
-    .flatten()
-    {
-        *value = storable(*value);
-    }
-    for quantile in &mut prognosis.detail.fan {
-        quantile.rul_s = storable(quantile.rul_s);
-    }
-    prognosis
 }

@@ -165,7 +165,10 @@ async fn what_people_want_quiet_is_quiet_for_a_while_and_listed_with_the_reason(
     case("fan-1", "ordered").await?;
     let quiet = case("fan-0", "silenced").await?;
     ensure!(quiet["suppressed"]["by"] == "Mei", "{quiet}");
-    let id = quiet["id"].as_str().context("a case without id")?.to_owned();
+    let id = quiet["id"]
+        .as_str()
+        .context("a case without id")?
+        .to_owned();
 
     // Shelved by a person: that comes first, and outlives the silence.
     let shelve = json!({ "by": "Jo", "until": in_an_hour, "note": "after the shift" });
@@ -176,7 +179,10 @@ async fn what_people_want_quiet_is_quiet_for_a_while_and_listed_with_the_reason(
     let (status, refused) = api.post(&format!("/cases/{id}/shelve"), &past).await?;
     ensure!(status.as_u16() == 422, "{refused}");
     let listed = api.get("/silences").await?;
-    ensure!(listed["items"][0]["id"] == number && listed["items"][0]["matched"] == 1, "{listed}");
+    ensure!(
+        listed["items"][0]["id"] == number && listed["items"][0]["matched"] == 1,
+        "{listed}"
+    );
     let everything = json!({ "until": in_an_hour, "by": "Mei" });
     let (status, refused) = api.post("/silences", &everything).await?;
     ensure!(status.as_u16() == 422, "a silence of everything: {refused}");
@@ -193,7 +199,14 @@ async fn what_people_want_quiet_is_quiet_for_a_while_and_listed_with_the_reason(
         .iter()
         .filter_map(|event| event["kind"].as_str())
         .collect();
-    for kind in ["opened", "suppressed", "shelved", "unshelved", "unsuppressed", "order_raised"] {
+    for kind in [
+        "opened",
+        "suppressed",
+        "shelved",
+        "unshelved",
+        "unsuppressed",
+        "order_raised",
+    ] {
         ensure!(told.contains(&kind), "{kind} is not in {told:?}");
     }
     program.terminate(SOON).await?;

@@ -56,7 +56,10 @@ impl Plant {
     }
 
     fn asking(&self) -> Vec<CaseId> {
-        let asking = self.desk.open_cases().filter(|held| held.wants_order(self.around.now));
+        let asking = self
+            .desk
+            .open_cases()
+            .filter(|held| held.wants_order(self.around.now));
         asking.map(|held| held.case.id.clone()).collect()
     }
 }
@@ -80,10 +83,17 @@ fn a_flood_of_five_thousand_devices_asks_for_one_order() {
     let elsewhere = plant.alarm("hall-4_pump-1", "cavitation");
     assert_eq!(plant.desk.open_cases().count(), 5_001, "all are listed");
     let asking = plant.asking();
-    assert_eq!(asking.len(), 2, "one for the flood and the one that is elsewhere");
+    assert_eq!(
+        asking.len(),
+        2,
+        "one for the flood and the one that is elsewhere"
+    );
     assert!(asking.contains(&elsewhere));
     let head = asking.iter().find(|id| **id != elsewhere).unwrap();
-    let of_head = plant.desk.open_cases().filter(|held| held.case.parent.as_ref() == Some(head));
+    let of_head = plant
+        .desk
+        .open_cases()
+        .filter(|held| held.case.parent.as_ref() == Some(head));
     assert_eq!(of_head.count(), 4_999);
 }
 
@@ -95,7 +105,10 @@ fn a_critical_case_that_is_different_is_not_drowned_in_a_flood() {
     }
     let now = plant.now();
     let pump = probe("hall-3_pump-1", "p");
-    plant.hear(&[pump.alarm(now, now, "cavitation", 3.0), pump.health(now, 5.0)]);
+    plant.hear(&[
+        pump.alarm(now, now, "cavitation", 3.0),
+        pump.health(now, 5.0),
+    ]);
     let other = probe("hall-3_pump-2", "q");
     plant.hear(&[other.alarm(now, now, "imbalance", 1.2)]);
     let reasons: Vec<_> = ["hall-3_pump-1", "hall-3_pump-2"]
@@ -150,10 +163,19 @@ fn the_next_of_a_group_stands_for_it_when_the_first_has_ended() {
     assert_eq!(head.len(), 1);
     let mut batch = Batch::default();
     let done = plant.desk.get(&head[0]).unwrap().case.asset.clone();
-    let end = ended("WO-000001", &done, Some(&head[0]), Some(telemetry::Outcome::Confirmed), NOW);
+    let end = ended(
+        "WO-000001",
+        &done,
+        Some(&head[0]),
+        Some(telemetry::Outcome::Confirmed),
+        NOW,
+    );
     plant.desk.order_ended(&head[0], &end, &mut batch).unwrap();
     plant.later(Duration::from_secs(1));
-    assert!(plant.asking().is_empty(), "what ended the first may end the others too");
+    assert!(
+        plant.asking().is_empty(),
+        "what ended the first may end the others too"
+    );
     plant.later(11 * MINUTE);
     let next = plant.asking();
     assert_eq!(next.len(), 1, "one order for what is left, not five");
@@ -166,7 +188,10 @@ fn a_case_that_a_person_takes_out_of_its_group_stays_out() {
     for number in 0..6 {
         plant.alarm(&format!("hall-3_fan-{number}"), "power-loss");
     }
-    let child = plant.desk.open_cases().find(|held| held.case.parent.is_some());
+    let child = plant
+        .desk
+        .open_cases()
+        .find(|held| held.case.parent.is_some());
     let child = child.unwrap().case.id.clone();
     let held = plant.desk.open.get_mut(&child).unwrap();
     (held.care.alone, held.care.group) = (true, None);
@@ -181,9 +206,16 @@ fn a_failing_asset_silences_what_is_part_of_it_until_it_is_well() {
     let child = plant.alarm("hall-3_pump_motor_feeder", "imbalance");
     assert_eq!(plant.why(&child), None);
     let above = plant.alarm("hall-3_feeder", "overheating");
-    assert_eq!(plant.why(&child), Some(SuppressionReason::Parent), "two levels above");
+    assert_eq!(
+        plant.why(&child),
+        Some(SuppressionReason::Parent),
+        "two levels above"
+    );
     let held = plant.desk.get(&child).unwrap();
-    assert_eq!(held.case.suppressed.as_ref().unwrap().parent, Some(above.clone()));
+    assert_eq!(
+        held.case.suppressed.as_ref().unwrap().parent,
+        Some(above.clone())
+    );
     assert_eq!(held.case.parent, Some(above));
     let now = plant.now() + 60;
     plant.around.now = t(now);
@@ -198,9 +230,20 @@ fn an_alarm_that_comes_and_goes_is_told_once_until_it_is_quiet() {
     for turn in 0..4 {
         let now = plant.now();
         plant.hear(&[pump.alarm(now, now, "cavitation", 1.4)]);
-        let reason = plant.desk.open_cases().next().unwrap().case.suppressed.clone();
+        let reason = plant
+            .desk
+            .open_cases()
+            .next()
+            .unwrap()
+            .case
+            .suppressed
+            .clone();
         let flaps = reason.map(|why| why.reason) == Some(SuppressionReason::Flapping);
-        assert_eq!(flaps, turn == 3, "three returns within ten minutes, turn {turn}");
+        assert_eq!(
+            flaps,
+            turn == 3,
+            "three returns within ten minutes, turn {turn}"
+        );
         plant.later(MINUTE);
         let now = plant.now();
         plant.hear(&[pump.normal(now, now)]);
@@ -225,7 +268,12 @@ fn late_data_raise_nothing_at_night_and_belong_to_the_case_they_tell_of() {
     assert_eq!(plant.why(&case.id), Some(SuppressionReason::Stale));
     // It is still so.
     let batch = plant.hear(&[pump.alarm(old, NOW - 30, "cavitation", 1.4)]);
-    assert!(batch.changes.iter().any(|change| change.event == Event::Unsuppressed));
+    assert!(
+        batch
+            .changes
+            .iter()
+            .any(|change| change.event == Event::Unsuppressed)
+    );
     assert_eq!(plant.asking(), [case.id.clone()]);
 
     // What comes late while the case is open, or lies within an ended one, amends it.
@@ -235,8 +283,17 @@ fn late_data_raise_nothing_at_night_and_belong_to_the_case_they_tell_of() {
     let batch = plant.hear(&[left.alarm(old + 9, old + 9, "cavitation", 1.4)]);
     assert_eq!(batch.changes.last().unwrap().event, Event::Amended);
     assert!(plant.desk.get(&case.id).unwrap().case.cleared_at.is_some());
-    let end = ended("WO-000001", &pump.asset, Some(&case.id), Some(telemetry::Outcome::Confirmed), NOW);
-    plant.desk.order_ended(&case.id, &end, &mut Batch::default()).unwrap();
+    let end = ended(
+        "WO-000001",
+        &pump.asset,
+        Some(&case.id),
+        Some(telemetry::Outcome::Confirmed),
+        NOW,
+    );
+    plant
+        .desk
+        .order_ended(&case.id, &end, &mut Batch::default())
+        .unwrap();
     let right = probe("hall-3_pump-1", "right");
     plant.hear(&[right.normal(NOW, NOW)]);
     let batch = plant.hear(&[right.alarm(old + 10, old + 10, "cavitation", 1.4)]);
@@ -291,7 +348,10 @@ fn a_silence_keeps_what_it_fits_quiet_until_it_ends_or_its_time_is_over() {
     }];
     let here = plant.alarm("hall-3_pump-1", "cavitation");
     let there = plant.alarm("hall-4_pump-1", "cavitation");
-    assert_eq!((plant.why(&here), plant.why(&there)), (Some(SuppressionReason::Silenced), None));
+    assert_eq!(
+        (plant.why(&here), plant.why(&there)),
+        (Some(SuppressionReason::Silenced), None)
+    );
     plant.later(10 * MINUTE);
     assert_eq!(plant.why(&here), None);
 }
@@ -302,20 +362,51 @@ fn what_has_been_over_for_a_day_is_withdrawn_and_its_order_is_asked_back() {
     let pump = probe("hall-3_pump-1", "d");
     let fan = probe("hall-3_fan-1", "e");
     let now = plant.now();
-    plant.hear(&[pump.alarm(now, now, "cavitation", 1.4), fan.sensor("flow", SensorState::Faulty, now, now)]);
-    let pump_case = plant.desk.open_cases_of(&pump.asset).next().unwrap().case.id.clone();
-    plant.desk.order_raised(&pump_case, &order("WO-000001"), t(now), &mut Batch::default()).unwrap();
-    plant.hear(&[pump.normal(now + 60, now + 60), fan.sensor("flow", SensorState::Good, now + 60, now + 60)]);
+    plant.hear(&[
+        pump.alarm(now, now, "cavitation", 1.4),
+        fan.sensor("flow", SensorState::Faulty, now, now),
+    ]);
+    let pump_case = plant
+        .desk
+        .open_cases_of(&pump.asset)
+        .next()
+        .unwrap()
+        .case
+        .id
+        .clone();
+    plant
+        .desk
+        .order_raised(
+            &pump_case,
+            &order("WO-000001"),
+            t(now),
+            &mut Batch::default(),
+        )
+        .unwrap();
+    plant.hear(&[
+        pump.normal(now + 60, now + 60),
+        fan.sensor("flow", SensorState::Good, now + 60, now + 60),
+    ]);
     plant.later(Duration::from_hours(23));
     assert!(plant.desk.withdrawals(&plant.around.around()).is_empty());
     let batch = plant.later(Duration::from_hours(1));
     let events: Vec<Event> = batch.changes.iter().map(|change| change.event).collect();
-    assert_eq!(events, [Event::Withdrawn], "nobody was to work on the sensor yet");
+    assert_eq!(
+        events,
+        [Event::Withdrawn],
+        "nobody was to work on the sensor yet"
+    );
     let back = plant.desk.withdrawals(&plant.around.around());
     assert_eq!(back.len(), 1);
-    assert_eq!((&back[0].case, back[0].work_order.as_str()), (&pump_case, "WO-000001"));
+    assert_eq!(
+        (&back[0].case, back[0].work_order.as_str()),
+        (&pump_case, "WO-000001")
+    );
     let mut batch = Batch::default();
-    plant.desk.withdraw(&back[0], plant.around.now, &mut batch).unwrap();
+    plant
+        .desk
+        .withdraw(&back[0], plant.around.now, &mut batch)
+        .unwrap();
     assert_eq!(batch.changes[0].event, Event::Withdrawn);
     assert_eq!(plant.desk.open_cases().count(), 0);
     // It comes back within the week: the same case, the next round, an order of its own.
@@ -340,20 +431,41 @@ fn an_alarm_that_a_bad_sensor_explains_waits_for_the_sensor() {
     plant.hear(&[pump.alarm(now, now, "cavitation", 1.4)]);
     assert_eq!(plant.asking().len(), 1);
     plant.hear(&[pump.sensor("vibration_mm_s", SensorState::Faulty, now, now + 5)]);
-    let machine = plant.desk.open_cases().find(|held| held.case.signal.is_none()).unwrap();
+    let machine = plant
+        .desk
+        .open_cases()
+        .find(|held| held.case.signal.is_none())
+        .unwrap();
     assert_eq!(machine.case.verdict, Verdict::Sensor);
-    assert!(machine.case.why.as_ref().unwrap().en.contains("vibration_mm_s"));
+    assert!(
+        machine
+            .case
+            .why
+            .as_ref()
+            .unwrap()
+            .en
+            .contains("vibration_mm_s")
+    );
     let asking = plant.asking();
     assert_eq!(asking.len(), 1, "the cheap order of the sensor alone");
     assert!(plant.desk.get(&asking[0]).unwrap().case.signal.is_some());
     plant.hear(&[pump.sensor("vibration_mm_s", SensorState::Good, now + 60, now + 60)]);
-    let machine = plant.desk.open_cases().find(|held| held.case.signal.is_none()).unwrap();
+    let machine = plant
+        .desk
+        .open_cases()
+        .find(|held| held.case.signal.is_none())
+        .unwrap();
     assert_eq!(machine.case.verdict, Verdict::Machine);
 }
 
 /// What a plant may go through: a device, seconds on, an alarm of one of three modes or none.
 fn steps() -> impl Strategy<Value = Vec<(usize, i64, Option<usize>, bool)>> {
-    let step = (0..30_usize, 0..120_i64, prop::option::weighted(0.8, 0..3_usize), any::<bool>());
+    let step = (
+        0..30_usize,
+        0..120_i64,
+        prop::option::weighted(0.8, 0..3_usize),
+        any::<bool>(),
+    );
     prop::collection::vec(step, 1..120)
 }
 

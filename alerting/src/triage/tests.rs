@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use telemetry::{FailureMode, Outcome, SensorState, Severity};
+use telemetry::{Evidence, FailureMode, Outcome, SensorState, Severity};
 
 use super::*;
 use crate::{

@@ -2,7 +2,7 @@
 
 pub mod care;
 
-use alerting::{Case, CaseEvent, CaseQuery, CaseStatus, StatusFilter};
+use alerting::{Case, CaseEvent, CaseSource, CaseQuery, CaseStatus, StatusFilter};
 use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use service::Asset;
@@ -185,6 +185,10 @@ fn view(api: &Shared, case: Case, asset: Option<&Asset>, children: u32) -> CaseV
 
 /// Why the case was opened, in words.
 fn explanation(case: &Case, model: Option<&AssetModel>) -> Text {
+    // What a rule saw is in its own words.
+    if let (CaseSource::Rule { .. }, Some(why)) = (&case.source, &case.why) {
+        return Text::new(why.en.as_str(), why.zh.as_str());
+    }
     let evidence = Some(&case.evidence);
     labels::explanation(ConditionState::Alarm, case.opened_at, evidence, model)
 }
