@@ -36,6 +36,7 @@ pub mod people;
 pub mod rates;
 pub mod review;
 pub mod rules;
+pub mod scoreboard;
 pub mod shelving;
 pub mod store;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! All devices: routing rows to monitors, saving and restoring them, and looking at assets.
 
 mod lives;
+mod rarer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,11 +10,12 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use telemetry::{
-    AssetId, AssetModel, AssetModelId, DeviceId, Event, FailureMode, Finding, JournalRecord,
-    Outcome, ReadingBatch, SignalName, Waveform,
+    AlertSource, AssetId, AssetModel, AssetModelId, DeviceId, Event, FailureMode, Finding,
+    JournalRecord, Outcome, ReadingBatch, SignalName, Waveform,
 };
 
 use lives::{BEGUN_KEY, LIFE_KEY};
+use rarer::{RARER_KEY, Rarer};
 
 pub use lives::WatchedLife;
 
@@ -70,6 +72,8 @@ pub struct Fleet {
     begun: BTreeMap<AssetId, i64>,
     /// Of these, what has not been saved.
     begun_dirty: BTreeSet<AssetId>,
+    /// How much rarer alarms are to be by what their orders found, by kind of machine.
+    rarer: Rarer,
 }
 
 /// How devices are watched, and how their snapshots are.
@@ -114,6 +118,7 @@ impl Fleet {
             courses: FxHashMap::default(),
             begun: BTreeMap::new(),
             begun_dirty: BTreeSet::new(),
+            rarer: Rarer::default(),
             monitors: Vec::new(),
             by_device: FxHashMap::default(),
             by_asset: BTreeMap::new(),
@@ -151,6 +156,12 @@ impl Fleet {
                     ..
                 } => self.judged(asset, Some(*outcome), failure_mode.as_ref()),
                 Event::NormalAccepted { asset, .. } => self.judged(asset, None, None),
+                Event::AlertsRecalibrated {
+                    source: AlertSource::Model,
+                    asset_model,
+                    factor,
+                    ..
+                } => self.rarer.set(asset_model, *factor),
                 Event::LifeBegan { asset, at } => self.life_began(asset, at.as_micros()),
                 _ => {}
             }
@@ -268,10 +279,13 @@ impl Fleet {
         let monitor = &mut self.monitors[route as usize];
         let is_other = monitor.set_model(model);
         let id = monitor.knowledge.model().map(|model| &model.id);
+        let rarer = self.rarer.of(id);
         let forecaster = id.and_then(|id| self.forecasters.get(id));
-        if is_other || !monitor.is_forecast_by(forecaster) {
+        let changed = is_other || !monitor.is_forecast_by(forecaster);
+        if changed {
             monitor.set_forecaster(forecaster);
         }
+        monitor.knowledge.set_rarer(rarer);
         if !is_other || monitor.wanted_group() == monitor.state.group.as_ref() {
             return;
         }
@@ -352,6 +366,7 @@ impl Fleet {
             states.push((key, bytes));
         }
         self.begun_dirty.clear();
+        states.extend(self.rarer.take_dirty()?);
         for monitor in &mut self.monitors {
             (monitor.dirty, monitor.course_dirty) = (false, false);
         }
@@ -369,6 +384,9 @@ impl Fleet {
         }
         if let Some(asset) = key.strip_prefix(BEGUN_KEY) {
             return self.restore_beginning(key, asset, bytes);
+        }
+        if key == RARER_KEY {
+            return self.rarer.restore(bytes);
         }
         let state: State = snapshot::decode(key, bytes)?;
         let unreadable = |problem: &str| AnalyticsError::StateUnreadable {

@@ -15,6 +15,8 @@ pub(crate) struct Knowledge {
     model: Option<Arc<AssetModel>>,
     signatures: Signatures,
     components: Components,
+    /// How much rarer than usual alarms are to be, above 1.
+    rarer: f64,
 }
 
 impl Knowledge {
@@ -51,6 +53,16 @@ impl Knowledge {
     /// The signatures of its failure modes.
     pub(crate) fn signatures(&self) -> &Signatures {
         &self.signatures
+    }
+
+    /// Makes alarms rarer by a factor; 1 is as usual.
+    pub(crate) fn set_rarer(&mut self, factor: f64) {
+        self.rarer = factor - 1.0;
+    }
+
+    /// The factor that alarm limits are raised by, beside what keeps the budget.
+    pub(crate) fn rarer(&self) -> f64 {
+        1.0 + self.rarer
     }
 
     /// Its components.

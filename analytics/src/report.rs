@@ -145,7 +145,7 @@ impl State {
                 off: config.off,
             },
             views: {
-                let mut views = watching.views.told(self.budget.limit);
+                let mut views = watching.views.told(self.budget.limit * knowledge.rarer());
                 views.extend(self.bounds.told());
                 views
             },
@@ -320,7 +320,7 @@ impl State {
             false_alarms: FalseAlarms {
                 measured: self.budget.rate(),
                 budget_per_month: config.alarms_per_asset_month,
-                limit: self.budget.limit,
+                limit: self.budget.limit * knowledge.rarer(),
             },
             last_measured_at: time(newest),
             signals: self.signals.iter().enumerate().map(signal).collect(),

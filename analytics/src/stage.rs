@@ -185,7 +185,7 @@ impl Watching {
         if let Some(score) = score {
             let config = known.0;
             budget.observe(config, at, score, self.views.is_held());
-            (self.score, self.judged) = (score / budget.limit, operating);
+            (self.score, self.judged) = (score / (budget.limit * known.1.rarer()), operating);
             change.is_scored = true;
             self.judge(config, at);
         }

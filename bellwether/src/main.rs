@@ -22,6 +22,7 @@ mod pipeline;
 mod prognosis;
 mod progress;
 mod publisher;
+mod recalibration;
 mod recorded;
 mod remote;
 mod replay;

@@ -7,6 +7,7 @@
 //! | [`events`]  | [`EventBus`]: live changes, throttled, on their way to browsers         |
 //! | [`state`]   | the one word for how an asset is (pure)                                 |
 //! | [`labels`]  | names of signals, units and failure modes in both languages (pure)      |
+//! | [`scoreboard`] | what the scoreboard is made of, from cases, ledger and rules        |
 //! | [`api`]     | axum routes, one file per resource, with their OpenAPI description      |
 //! | [`web`]     | the web UI, built and embedded by `build.rs`                            |
 //!
@@ -19,6 +20,7 @@ pub mod events;
 pub mod fleet;
 pub mod labels;
 pub mod parts;
+pub mod scoreboard;
 mod server;
 pub mod state;
 pub mod web;

@@ -79,6 +79,15 @@ impl Api {
         .await
     }
 
+    /// Puts something in the place of a resource below `/api/v1` and gives whatever comes back.
+    ///
+    /// # Errors
+    /// When nobody answers, or not with JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
+        let request = self.client.put(format!("{}/api/v1{path}", self.root));
+        self.send(request, body).await
+    }
+
     /// Posts and expects success.
     ///
     /// # Errors

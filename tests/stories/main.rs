@@ -18,6 +18,7 @@ mod influxdb_gets_every_reading;
 mod loose_sensor_is_told_apart;
 mod many_alarms_one_problem;
 mod people_are_told;
+mod people_write_rules;
 mod recorded_pump_fault_becomes_a_work_order;
 mod recordings_go_in_and_out;
 mod restart_changes_nothing;

@@ -47,6 +47,7 @@ use crate::{
     overseer::Overseer,
     pipeline::{Pipeline, PipelineParts},
     prognosis::{gather::Sources, trainer::Trainer},
+    recalibration::Recalibrator,
     rules::Keeper,
 };
 pub(crate) use data_dir::DataDir;
@@ -258,6 +259,14 @@ impl App {
             .run(parts.journal.clone(), clock, readers_stop.clone());
         tasks.reader("the historian", historian);
         tasks.reader("the analytics", self.pipeline.run(readers_stop.clone()));
+        let recalibrator = Recalibrator {
+            cases: parts.cases.clone(),
+            service: parts.service.clone(),
+            journal: parts.journal.clone(),
+            clock: Arc::new(SystemClock),
+            every: self.config.rules.recalibrate_every,
+        };
+        tasks.reader("the recalibration", recalibrator.run(readers_stop.clone()));
         tasks.reader("the rules", self.keeper.run(readers_stop.clone()));
         let outcomes = Outcomes {
             service: parts.service.clone(),

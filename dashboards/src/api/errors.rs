@@ -5,6 +5,8 @@ use historian::HistorianError;
 use service::{InvalidText, ServiceError};
 use telemetry::{InvalidId, PortError};
 
+use crate::scoreboard::ScoreboardError;
+
 use super::problem::Problem;
 
 /// When to try again what is not available now: a full disk is not emptied sooner.
@@ -74,5 +76,14 @@ impl From<InvalidText> for Problem {
 impl From<InvalidId> for Problem {
     fn from(invalid: InvalidId) -> Self {
         Self::invalid_value(invalid.to_string()).at_field(invalid.kind)
+    }
+}
+
+impl From<ScoreboardError> for Problem {
+    fn from(error: ScoreboardError) -> Self {
+        match error {
+            ScoreboardError::Cases(error) => error.into(),
+            ScoreboardError::Service(error) => error.into(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! `/conditions`, `/assessments`, `/prognoses`, `/sensor-reports`: what analytics has said, as it said it.
 
+pub(super) mod rules;
+
 use axum::{extract::State, response::Response};
 use historian::{FindingKind, FindingQuery};
 use serde::Deserialize;

@@ -38,8 +38,11 @@ pub mod people;
 mod problem;
 pub mod prognosis_models;
 pub mod readings;
+pub mod recalibrations;
+pub mod rules;
 pub mod savings;
 pub mod schema;
+pub mod scoreboard;
 pub mod signals;
 pub mod silences;
 pub mod sites;
@@ -59,6 +62,7 @@ use std::{
     time::Duration,
 };
 
+use alerting::{rules::RuleBook, scoreboard::Recalibrations};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request},
@@ -91,6 +95,8 @@ pub(crate) struct Api {
     streams: Arc<Semaphore>,
     watch: Mutex<health::Watch>,
     desk: submit::Desk,
+    rules: RuleBook,
+    recalibrations: Recalibrations,
 }
 
 /// What handlers share, as they get it.
@@ -99,6 +105,8 @@ pub(crate) type Shared = Arc<Api>;
 impl Api {
     pub(crate) fn new(parts: Parts) -> Shared {
         Arc::new(Self {
+            rules: RuleBook::of(&parts.cases),
+            recalibrations: Recalibrations::of(&parts.cases),
             parts,
             metrics: HttpMetrics::default(),
             streams: Arc::new(Semaphore::new(stream::MAX_STREAMS)),
@@ -179,6 +187,18 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(training_jobs::get))
         .routes(routes!(history::list))
         .routes(routes!(history::import))
+        .routes(routes!(findings::rules::rule_reports))
+        .routes(routes!(rules::list))
+        .routes(routes!(rules::text, rules::put_text))
+        .routes(routes!(rules::validate))
+        .routes(routes!(rules::versions))
+        .routes(routes!(rules::version))
+        .routes(routes!(rules::restore))
+        .routes(routes!(rules::get, rules::put))
+        .routes(routes!(rules::retire))
+        .routes(routes!(recalibrations::list))
+        .routes(routes!(recalibrations::revert))
+        .routes(routes!(scoreboard::list))
         .routes(routes!(cases::list))
         .routes(routes!(cases::get))
         .routes(routes!(cases::acknowledge))

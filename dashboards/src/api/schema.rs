@@ -8,6 +8,7 @@
 
 mod devices;
 mod prognosis;
+mod rules;
 mod sensors;
 
 use serde::Deserialize;
@@ -21,6 +22,7 @@ pub use self::prognosis::{
     FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, HistoryReport,
     PrognosisFamily, Shown, SimilarLife,
 };
+pub use self::rules::{RuleReport, RuleState, RuleVerdict, Verdict};
 pub use self::sensors::{SensorFault, SensorReport, SensorState, SensorVerdict};
 
 /// What a verdict rests on.
@@ -475,6 +477,30 @@ mod tests {
                 detail: [("rows".to_owned(), 40.0)].into(),
             }],
         });
+        for verdict in telemetry::Verdict::ALL {
+            let text = telemetry::Explanation {
+                en: "hot".to_owned(),
+                zh: "热".to_owned(),
+            };
+            reads::<RuleReport>(&telemetry::RuleReport {
+                asset: asset.clone(),
+                device: device.clone(),
+                at: Timestamp::EPOCH,
+                verdicts: vec![telemetry::RuleVerdict {
+                    rule: telemetry::RuleId::new("hot").unwrap(),
+                    version: 1,
+                    state: telemetry::RuleState::Raised,
+                    since: Timestamp::EPOCH,
+                    verdict,
+                    failure_mode: telemetry::FailureMode::unclassified(),
+                    severity: telemetry::Severity::Warning,
+                    signal: None,
+                    value: Some(81.0),
+                    limit: Some(80.0),
+                    text,
+                }],
+            });
+        }
         for health in [95.0, 70.0, 40.0, 10.0].map(HealthIndex::new) {
             reads::<Assessment>(&telemetry::Assessment {
                 asset: asset.clone(),

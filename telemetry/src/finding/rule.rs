@@ -121,6 +121,16 @@ pub enum AlertSource {
     },
 }
 
+impl AlertSource {
+    /// The rule; none for the detectors.
+    pub const fn rule(&self) -> Option<&RuleId> {
+        match self {
+            Self::Model => None,
+            Self::Rule { rule } => Some(rule),
+        }
+    }
+}
+
 /// One change of one rule, as it travels through the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleChange {
