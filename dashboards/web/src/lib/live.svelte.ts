@@ -12,6 +12,8 @@ interface Listener {
   asset?(asset: AssetSummary): void;
   case?(item: Case): void;
   order?(order: WorkOrder): void;
+  /** Some cases changed; said once however many. */
+  cases?(): void;
   /** Events may have been missed: read everything anew. */
   lagged?(): void;
 }
@@ -37,7 +39,7 @@ class Live {
   private offset = 0;
   private attempts = 0;
   private listeners = new Set<Listener>();
-  private fresh = new Map<string, AssetSummary>();
+  private fresh = { assets: new Map<string, AssetSummary>(), cases: new Map<string, Case>(), orders: new Map<string, WorkOrder>() };
   private flushing: ReturnType<typeof setTimeout> | null = null;
 
   start(): void {
@@ -97,33 +99,38 @@ class Live {
     };
     source.addEventListener('asset', (event) => {
       const asset = parse<AssetSummary>(event);
-      if (asset === null) return;
-      this.fresh.set(asset.id, asset);
-      this.flushing ??= setTimeout(() => this.flush(), FLUSH_MS);
+      if (asset !== null) this.keep(this.fresh.assets, asset);
     });
     source.addEventListener('case', (event) => {
       const item = parse<Case>(event);
-      if (item === null) return;
-      this.cases.set(item.id, item);
-      for (const listener of this.listeners) listener.case?.(item);
+      if (item !== null) this.keep(this.fresh.cases, item);
     });
     source.addEventListener('work_order', (event) => {
       const order = parse<WorkOrder>(event);
-      if (order === null) return;
-      this.orders.set(order.id, order);
-      for (const listener of this.listeners) listener.order?.(order);
+      if (order !== null) this.keep(this.fresh.orders, order);
     });
     source.addEventListener('lagged', () => this.lagged());
   }
 
-  /** A plant of a thousand assets speaks a thousand times a second; the page is drawn a few. */
+  private keep<T extends { id: string }>(fresh: Map<string, T>, item: T): void {
+    fresh.set(item.id, item);
+    this.flushing ??= setTimeout(() => this.flush(), FLUSH_MS);
+  }
+
+  /** A plant of a thousand assets speaks a thousand times a second, and a flood opens as many cases; the page is drawn a few. */
   private flush(): void {
     this.flushing = null;
-    for (const asset of this.fresh.values()) {
-      this.assets.set(asset.id, asset);
-      for (const listener of this.listeners) listener.asset?.(asset);
+    const { assets, cases, orders } = this.fresh;
+    for (const asset of assets.values()) this.assets.set(asset.id, asset);
+    for (const item of cases.values()) this.cases.set(item.id, item);
+    for (const order of orders.values()) this.orders.set(order.id, order);
+    for (const listener of this.listeners) {
+      if (listener.asset) assets.forEach((asset) => listener.asset?.(asset));
+      if (listener.case) cases.forEach((item) => listener.case?.(item));
+      if (listener.order) orders.forEach((order) => listener.order?.(order));
+      if (cases.size > 0) listener.cases?.();
     }
-    this.fresh.clear();
+    for (const fresh of [assets, cases, orders]) fresh.clear();
   }
 
   private lagged(): void {
