@@ -27,7 +27,7 @@ describe('the inbox', () => {
       aCase({ id: 'cheap', severity: 'warning', expected_avoided_cost: 200 }),
       aCase({ id: 'unpriced', severity: 'watch' }),
       aCase({ id: 'dear', severity: 'watch', expected_avoided_cost: 9_000 }),
-      aCase({ id: 'weekly', severity: 'watch', delay_week_cost: 10_000 }),
+      aCase({ id: 'weekly', severity: 'watch', expected_avoided_cost: 10_000 }),
       aCase({ id: 'grave', severity: 'critical' }),
       aCase({ id: 'closed', status: 'closed', expected_avoided_cost: 99_000 }),
     ];

@@ -82,7 +82,6 @@ export function aCase(change: Partial<Case> = {}): Case {
     suppressed: null,
     watch_list: null,
     expected_avoided_cost: null,
-    delay_week_cost: null,
     currency: null,
     stale: false,
     ...change,

@@ -21,9 +21,9 @@ export const alerts = {
   replay: (item: string) => post<EvidenceReplay>(`/cases/${id(item)}/replay`, {}),
   /** Takes a case out of the group it belongs to. */
   separate: (item: string, by: string) => post<Case>(`/cases/${id(item)}/separate`, { by }),
-  silences: () => all<Silence>('/silences'),
+  silences: async () => (await get<Page<Silence>>('/silences')).items,
   silence: (silence: NewSilence) => post<Silence>('/silences', silence),
-  endSilence: (silence: number, by: string) => send<null>('DELETE', address(`/silences/${silence}`), { by }),
+  endSilence: (silence: number, by: string) => send<Silence>('DELETE', address(`/silences/${silence}`), { by }),
   alarmRates: () => get<Page<AlarmRate>>('/alarm-rates'),
   people: async () => (await get<Page<Person>>('/people')).items,
   rotas: async () => (await get<Page<Rota>>('/rota')).items,

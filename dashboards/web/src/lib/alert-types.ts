@@ -7,7 +7,7 @@ import type { Iso, Label, Severity } from './types';
 export type Verdict = 'sensor' | 'operating' | 'machine';
 
 /** What raised a case. */
-export type CaseSource = { kind: 'model'; name: string } | { kind: 'rule'; id: string; version: number };
+export type CaseSource = { kind: 'model'; name: string | null } | { kind: 'rule'; id: string; version: number };
 
 export type SuppressionReason = 'shelved' | 'silenced' | 'maintenance' | 'parent' | 'flood' | 'common_cause' | 'flapping' | 'stale';
 
@@ -31,7 +31,6 @@ export interface CaseHandling {
   /** Why no order was made of it: others need the crew more. */
   watch_list: { reason: Label } | null;
   expected_avoided_cost: number | null;
-  delay_week_cost: number | null;
   currency: string | null;
   stale: boolean;
 }
@@ -46,7 +45,7 @@ export interface Silence {
   from: Iso;
   until: Iso;
   by: string;
-  note: string | null;
+  note: string;
   matched: number;
 }
 

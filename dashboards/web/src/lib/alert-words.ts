@@ -29,6 +29,9 @@ const SUPPRESSED: Record<SuppressionReason, () => string> = {
   stale: m.suppressed_stale,
 };
 
+/** Why something is suppressed, in a word; null when it is none of the known reasons. */
+export const suppressionWord = (reason: string): string | null => (Object.hasOwn(SUPPRESSED, reason) ? SUPPRESSED[reason as SuppressionReason]() : null);
+
 /** Why a case is suppressed, and until when. */
 export function suppressionSentence(suppressed: Suppression, zone: string): string {
   const why = SUPPRESSED[suppressed.reason]?.() ?? suppressed.reason;
@@ -37,7 +40,7 @@ export function suppressionSentence(suppressed: Suppression, zone: string): stri
 }
 
 export function sourceWords(source: CaseSource): string {
-  return source.kind === 'rule' ? m.source_rule({ rule: source.id, version: source.version }) : m.source_model({ model: source.name });
+  return source.kind === 'rule' ? m.source_rule({ rule: source.id, version: source.version }) : source.name === null ? m.source_models() : m.source_model({ model: source.name });
 }
 
 const NOTIFICATION: Record<NotificationState, () => string> = {

@@ -1,7 +1,7 @@
 // What happened to a case, as entries of a timeline in the reader's language.
 
 import { m } from '../paraglide/messages.js';
-import { recipientWords } from './alert-words';
+import { recipientWords, suppressionWord } from './alert-words';
 import type { CaseEvent, Severity } from './types';
 import { eventWord, named, OUTCOMES, outcomeWord, stateWord } from './words';
 
@@ -45,7 +45,7 @@ function noteOf(told: Record<string, unknown> | null, names: ReadonlyMap<string,
     known(OUTCOMES, told.outcome, outcomeWord),
     mode === null ? null : modeName(mode),
     text(told.part),
-    both(told.reason) ?? text(told.reason),
+    both(told.words) ?? both(told.reason) ?? suppressionWord(text(told.reason) ?? '') ?? text(told.reason)?.replaceAll('_', ' ') ?? null,
     text(told.note),
     text(told.text),
   ];

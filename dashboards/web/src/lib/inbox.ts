@@ -34,8 +34,8 @@ export function countViews(cases: Iterable<Case>, me: string[]): Record<View, nu
   return counts;
 }
 
-/** What acting is expected to avoid, else what a week's delay costs; null where nobody has told costs. */
-export const worth = (item: Case): number | null => item.expected_avoided_cost ?? item.delay_week_cost ?? null;
+/** What acting is expected to avoid; null where nobody has told costs. */
+export const worth = (item: Case): number | null => item.expected_avoided_cost ?? null;
 
 /**
  * Rows as they are listed: dearest to leave first where costs are known, in the given order else. Cases

@@ -10,17 +10,17 @@ interface Because {
 }
 
 export const rules = {
-  list: () => all<Rule>('/rules'),
+  list: async () => (await get<Page<Rule>>('/rules')).items,
   one: (rule: string) => get<RuleDetail>(`/rules/${id(rule)}`),
   text: () => get<RulesText>('/rules/text'),
   write: (change: Because & { text: string; version: number }) => send<{ version: number; changes: RuleChanges }>('PUT', address('/rules/text'), change),
   validate: (text: string) => post<RulesCheck>('/rules/validate', { text }),
-  versions: () => all<RuleVersion>('/rules/versions'),
+  versions: async () => (await get<Page<RuleVersion>>('/rules/versions')).items,
   version: (version: number) => get<RuleVersion & RulesText>(`/rules/versions/${version}`),
   restore: (version: number, because: Because) => post<{ version: number }>(`/rules/versions/${version}/restore`, because),
   revert: (recalibration: number, by: string) => post<{ factor: number }>(`/recalibrations/${recalibration}/revert`, { by }),
   scoreboard: (by: ScoredBy, days: number) => get<Page<Score>>('/scoreboard', { by, days }),
-  backtests: () => all<Backtest>('/backtests'),
+  backtests: async () => (await get<Page<Backtest>>('/backtests')).items,
   backtest: (run: string) => get<Backtest>(`/backtests/${id(run)}`),
   startBacktest: (run: { rules: string; from: string; to: string; by: string; models: boolean }) => post<Backtest>('/backtests', run),
   cancelBacktest: (run: number) => post<Backtest>(`/backtests/${run}/cancel`, {}),
