@@ -8,6 +8,7 @@ use telemetry::{CaseId, Timestamp};
 
 use super::{
     driver::{Facts, NotifierError},
+    message::CaseFacts,
     outbox::{insert, put_escalation},
     plan::{News, Office, Planned, plan},
     rows,
@@ -61,7 +62,15 @@ impl Follower {
                 let Some(case) = self.desk.case(&id).await? else {
                     continue;
                 };
-                let facts = facts.of_case(&case).await?;
+                let facts = match facts.of_case(&case).await {
+                    Ok(facts) => facts,
+                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) => {
+                        // People had better be told without names than not at all.
+                        tracing::error!(case = %id, %error, "names are missing in notifications");
+                        CaseFacts::bare(&case)
+                    }
+                };
                 news.push(News {
                     number,
                     event,

@@ -60,12 +60,10 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         Some(Ipv4Addr::new(a, b, c, d))
     };
     match s {
-        // ::ffff:a.b.c.d, and the old ::a.b.c.d.
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => of(high, low),
-        // NAT64, well known and local.
-        [0x0064, 0xff9b, 0 | 1, _, _, _, high, low] => of(high, low),
-        // 6to4.
-        [0x2002, high, low, ..] => of(high, low),
+        // ::ffff:a.b.c.d and the old ::a.b.c.d; NAT64, well known and local; 6to4.
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low]
+        | [0x0064, 0xff9b, 0 | 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => of(high, low),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use telemetry::{
     Timestamp, WorkOrderId,
 };
 
-use crate::people::Language;
+use crate::{Case, people::Language};
 
 /// Cases that a digest names; the rest is counted.
 pub const MAX_DIGEST_LINES: usize = 10;
@@ -126,6 +126,32 @@ pub struct CaseFacts {
     pub opened_at: Timestamp,
     /// Its order.
     pub work_order: Option<WorkOrderId>,
+}
+
+impl CaseFacts {
+    /// What the case itself says, in its own words: ids instead of names.
+    pub fn bare(case: &Case) -> Self {
+        let mode = case.failure_mode.to_string();
+        Self {
+            case: case.id.clone(),
+            asset: case.asset.clone(),
+            asset_name: case.asset.to_string(),
+            site: None,
+            site_name: None,
+            time_zone: None,
+            severity: case.severity,
+            mode: Explanation {
+                en: mode.clone(),
+                zh: mode,
+            },
+            why: Explanation {
+                en: String::new(),
+                zh: String::new(),
+            },
+            opened_at: case.opened_at,
+            work_order: case.work_order.clone(),
+        }
+    }
 }
 
 /// What a message says.

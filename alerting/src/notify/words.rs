@@ -79,7 +79,7 @@ fn say(language: Language, en: &str, zh: &str) -> String {
     }
 }
 
-fn of<'a>(text: &'a Explanation, language: Language) -> &'a str {
+fn of(text: &Explanation, language: Language) -> &str {
     match language {
         Language::En => &text.en,
         Language::Zh => &text.zh,

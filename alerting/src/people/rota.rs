@@ -34,6 +34,10 @@ pub struct Rota {
     pub overrides: Vec<Override>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn zone_name<S: serde::Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(zone.name())
 }
@@ -116,24 +120,17 @@ impl Rota {
 /// Who is on call at a moment; none for a rota without members, or beyond the calendar.
 pub fn who_is_on_call(rota: &Rota, at: Timestamp) -> Option<OnCall> {
     let covering = |one: &&Override| one.from <= at && at < one.until;
-    let (mut from, mut until, person, entry) =
-        match rota.overrides.iter().rposition(|one| covering(&one)) {
-            Some(entry) => {
-                let one = &rota.overrides[entry];
-                (one.from, one.until, one.person.clone(), Some(entry))
-            }
-            None => {
-                let turn = rota.turn_at(at)?;
-                let members = i64::try_from(rota.members.len()).ok()?;
-                let member = turn.checked_rem_euclid(members)? as usize;
-                (
-                    rota.turn_begins(turn)?,
-                    rota.turn_begins(turn + 1)?,
-                    rota.members[member].clone(),
-                    None,
-                )
-            }
-        };
+    let entry = rota.overrides.iter().rposition(|one| covering(&one));
+    let (mut from, mut until, person) = if let Some(entry) = entry {
+        let one = &rota.overrides[entry];
+        (one.from, one.until, one.person.clone())
+    } else {
+        let turn = rota.turn_at(at)?;
+        let members = i64::try_from(rota.members.len()).ok()?;
+        let member = turn.checked_rem_euclid(members)? as usize;
+        let (from, until) = (rota.turn_begins(turn)?, rota.turn_begins(turn + 1)?);
+        (from, until, rota.members[member].clone())
+    };
     // Whatever holds over the answer cuts it: any override over a turn, a later entry over an
     // earlier one.
     for one in rota
@@ -206,106 +203,40 @@ mod tests {
         }
     }
 
+    /// Zone, first turn, days, moment, and who is on call from when until when.
+    type Turn = (
+        &'static str,
+        &'static str,
+        u16,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+    );
+
     /// Offsets from the IANA database as `zdump -v` prints them: Berlin sets its clocks on
     /// 2026-03-29 and 2026-10-25 at 01:00Z, Lord Howe by half an hour on 2026-04-04T15:00Z,
     /// New York on 2026-03-08T07:00Z, Shanghai never.
+    #[rustfmt::skip]
+    const TURNS: [Turn; 10] = [
+        ("Asia/Shanghai", "2026-01-05T08:00:00", 7, "2026-01-05T00:00:00Z", "a", "2026-01-05T00:00:00Z", "2026-01-12T00:00:00Z"),
+        ("Asia/Shanghai", "2026-01-05T08:00:00", 7, "2026-01-04T23:59:59Z", "c", "2025-12-29T00:00:00Z", "2026-01-05T00:00:00Z"),
+        ("Asia/Shanghai", "2026-01-05T08:00:00", 7, "2026-01-14T12:00:00Z", "b", "2026-01-12T00:00:00Z", "2026-01-19T00:00:00Z"),
+        // The week of spring has 167 hours, the one of autumn 169.
+        ("Europe/Berlin", "2026-03-23T08:00:00", 7, "2026-03-30T05:59:59Z", "a", "2026-03-23T07:00:00Z", "2026-03-30T06:00:00Z"),
+        ("Europe/Berlin", "2026-03-23T08:00:00", 7, "2026-03-30T06:00:00Z", "b", "2026-03-30T06:00:00Z", "2026-04-06T06:00:00Z"),
+        ("Europe/Berlin", "2026-10-19T08:00:00", 7, "2026-10-26T06:59:59Z", "a", "2026-10-19T06:00:00Z", "2026-10-26T07:00:00Z"),
+        // 02:30 is left out on 29 March: handed over at 03:30 by the new time.
+        ("Europe/Berlin", "2026-03-28T02:30:00", 1, "2026-03-29T01:29:59Z", "a", "2026-03-28T01:30:00Z", "2026-03-29T01:30:00Z"),
+        // 02:30 comes twice on 25 October: handed over the first time.
+        ("Europe/Berlin", "2026-10-24T02:30:00", 1, "2026-10-25T00:45:00Z", "b", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
+        ("Australia/Lord_Howe", "2026-04-04T12:00:00", 1, "2026-04-04T12:00:00Z", "a", "2026-04-04T01:00:00Z", "2026-04-05T01:30:00Z"),
+        ("America/New_York", "2026-03-02T09:00:00", 7, "2026-03-09T13:00:00Z", "b", "2026-03-09T13:00:00Z", "2026-03-16T13:00:00Z"),
+    ];
+
     #[test]
     fn turns_change_hands_at_the_same_time_of_day_all_year() {
-        for (zone, first, days, moment, person, from, until) in [
-            (
-                "Asia/Shanghai",
-                "2026-01-05T08:00:00",
-                7,
-                "2026-01-05T00:00:00Z",
-                "a",
-                "2026-01-05T00:00:00Z",
-                "2026-01-12T00:00:00Z",
-            ),
-            (
-                "Asia/Shanghai",
-                "2026-01-05T08:00:00",
-                7,
-                "2026-01-04T23:59:59Z",
-                "c",
-                "2025-12-29T00:00:00Z",
-                "2026-01-05T00:00:00Z",
-            ),
-            (
-                "Asia/Shanghai",
-                "2026-01-05T08:00:00",
-                7,
-                "2026-01-14T12:00:00Z",
-                "b",
-                "2026-01-12T00:00:00Z",
-                "2026-01-19T00:00:00Z",
-            ),
-            // The week of spring has 167 hours, the one of autumn 169.
-            (
-                "Europe/Berlin",
-                "2026-03-23T08:00:00",
-                7,
-                "2026-03-30T05:59:59Z",
-                "a",
-                "2026-03-23T07:00:00Z",
-                "2026-03-30T06:00:00Z",
-            ),
-            (
-                "Europe/Berlin",
-                "2026-03-23T08:00:00",
-                7,
-                "2026-03-30T06:00:00Z",
-                "b",
-                "2026-03-30T06:00:00Z",
-                "2026-04-06T06:00:00Z",
-            ),
-            (
-                "Europe/Berlin",
-                "2026-10-19T08:00:00",
-                7,
-                "2026-10-26T06:59:59Z",
-                "a",
-                "2026-10-19T06:00:00Z",
-                "2026-10-26T07:00:00Z",
-            ),
-            // 02:30 is left out on 29 March: handed over at 03:30 by the new time.
-            (
-                "Europe/Berlin",
-                "2026-03-28T02:30:00",
-                1,
-                "2026-03-29T01:29:59Z",
-                "a",
-                "2026-03-28T01:30:00Z",
-                "2026-03-29T01:30:00Z",
-            ),
-            // 02:30 comes twice on 25 October: handed over the first time.
-            (
-                "Europe/Berlin",
-                "2026-10-24T02:30:00",
-                1,
-                "2026-10-25T00:45:00Z",
-                "b",
-                "2026-10-25T00:30:00Z",
-                "2026-10-26T01:30:00Z",
-            ),
-            (
-                "Australia/Lord_Howe",
-                "2026-04-04T12:00:00",
-                1,
-                "2026-04-04T12:00:00Z",
-                "a",
-                "2026-04-04T01:00:00Z",
-                "2026-04-05T01:30:00Z",
-            ),
-            (
-                "America/New_York",
-                "2026-03-02T09:00:00",
-                7,
-                "2026-03-09T13:00:00Z",
-                "b",
-                "2026-03-09T13:00:00Z",
-                "2026-03-16T13:00:00Z",
-            ),
-        ] {
+        for (zone, first, days, moment, person, from, until) in TURNS {
             let rota = rota(zone, first, days, &["a", "b", "c"]);
             let found = who_is_on_call(&rota, at(moment)).unwrap();
             let expected = OnCall {

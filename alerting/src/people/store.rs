@@ -1,6 +1,7 @@
 //! What people enter about each other, in the file of the cases: who stands in on call, and the
 //! calendars that are subscribed to.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Row as _, sqlite::SqliteRow};
 use telemetry::{EngineerId, PersonId, RotaId, Timestamp};
@@ -227,8 +228,7 @@ impl CaseDesk {
 }
 
 fn hash(token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    BASE64_STANDARD.encode(Sha256::digest(token.as_bytes()))
 }
 
 fn feed(row: &SqliteRow) -> Result<CalendarFeed, sqlx::Error> {

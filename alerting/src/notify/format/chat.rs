@@ -140,7 +140,8 @@ fn markdown(words: &Words, most: usize) -> String {
     if let Some((name, url)) = &words.link {
         end = format!("\n\n[{}]({url})", harmless(name));
     }
-    end.push_str(&format!("\n\n{}", words.id));
+    end.push_str("\n\n");
+    end.push_str(&words.id);
     format!(
         "{}{end}",
         cut(&parts.join("\n\n"), most.saturating_sub(end.len()))

@@ -11,6 +11,8 @@ pub use chat::{dingtalk, feishu, slack, teams, wecom};
 pub use cloudevent::{MEDIA_TYPE, cloudevent};
 pub use html::html;
 
+use std::fmt::Write as _;
+
 use super::words::Words;
 
 /// The message as plain text, for mail and for clients that show nothing else.
@@ -27,9 +29,9 @@ pub fn plain(words: &Words) -> String {
         text.push('\n');
     }
     if let Some((name, url)) = &words.link {
-        text.push_str(&format!("\n{name}: {url}\n"));
+        let _ = writeln!(text, "\n{name}: {url}");
     }
-    text.push_str(&format!("\n{}\n", words.id));
+    let _ = writeln!(text, "\n{}", words.id);
     text
 }
 

@@ -405,7 +405,8 @@ impl Outbox {
         Ok(found)
     }
 
-    /// Forgets what was told long ago.
+    /// Forgets what was told long ago. Notices of visits stay: one that lies far ahead would be
+    /// told again.
     ///
     /// # Errors
     /// [`AlertingError::Database`].
@@ -414,7 +415,8 @@ impl Outbox {
         let mut tx = self.desk.begin(doing).await?;
         sqlx::query(
             "DELETE FROM notifications WHERE number IN (SELECT number FROM notifications
-                 WHERE state IN ('sent', 'digested', 'withdrawn') AND created_at < ? LIMIT 10000)",
+                 WHERE state IN ('sent', 'digested', 'withdrawn') AND kind <> 'visit'
+                   AND created_at < ? LIMIT 10000)",
         )
         .bind((now - KEPT_FOR).as_micros())
         .execute(&mut *tx)
