@@ -35,7 +35,11 @@ impl Facts for House {
                     Text::new(case.failure_mode.as_str(), case.failure_mode.as_str())
                 });
             let evidence = Some(&case.evidence);
-            let why = labels::explanation(ConditionState::Alarm, case.opened_at, evidence, model);
+            let why = case.why.clone().unwrap_or_else(|| {
+                let told =
+                    labels::explanation(ConditionState::Alarm, case.opened_at, evidence, model);
+                words(told)
+            });
             let site = asset.as_ref().map(|asset| &asset.site);
             Ok(CaseFacts {
                 case: case.id.clone(),
@@ -49,7 +53,7 @@ impl Facts for House {
                 time_zone: site.map(|site| site.time_zone.as_str().to_owned()),
                 severity: case.severity,
                 mode: words(mode),
-                why: words(why),
+                why,
                 opened_at: case.opened_at,
                 work_order: case.work_order.clone(),
             })

@@ -46,7 +46,7 @@ pub struct Planned {
 /// Decides what follows from a line of the log. `state` is where the case stood in its chain.
 pub fn plan(office: &Office, news: &News, state: Option<Escalation>, now: Timestamp) -> Planned {
     let planner = Planner { office, news, now };
-    let is_quiet = !news.case.status.is_open();
+    let is_quiet = !news.case.status.is_open() || news.case.suppressed.is_some();
     let (escalation, messages) = match news.event.kind {
         CaseEventKind::Opened
         | CaseEventKind::Reopened

@@ -2,7 +2,7 @@
 
 pub mod care;
 
-use alerting::{Case, CaseEvent, CaseSource, CaseQuery, CaseStatus, StatusFilter};
+use alerting::{Case, CaseEvent, CaseQuery, CaseSource, CaseStatus, StatusFilter};
 use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use service::Asset;
