@@ -14,7 +14,7 @@ use telemetry::{
     JournalRecord, Outcome, ReadingBatch, SignalName, Waveform,
 };
 
-use lives::{BEGUN_KEY, LIFE_KEY};
+use lives::{BEGUN_KEY, DIARY_KEY, LIFE_KEY};
 use rarer::{RARER_KEY, Rarer};
 
 pub use lives::WatchedLife;
@@ -24,7 +24,7 @@ use crate::{
     monitor::{Known, Monitor, State},
     names::Names,
     peers::{Groups, Others},
-    prognosis::{course::Course, serving::Forecaster},
+    prognosis::{course::Course, diary::Diary, serving::Forecaster},
     snapshot,
     stage::Stage,
     vibration::Analyser,
@@ -74,6 +74,11 @@ pub struct Fleet {
     begun_dirty: BTreeSet<AssetId>,
     /// How much rarer alarms are to be by what their orders found, by kind of machine.
     rarer: Rarer,
+    /// What was written about assets, also of those that have not sent a reading yet. As many
+    /// as devices are watched.
+    diaries: BTreeMap<AssetId, Diary>,
+    /// Of these, what has not been saved.
+    diaries_dirty: BTreeSet<AssetId>,
 }
 
 /// How devices are watched, and how their snapshots are.
@@ -119,6 +124,8 @@ impl Fleet {
             begun: BTreeMap::new(),
             begun_dirty: BTreeSet::new(),
             rarer: Rarer::default(),
+            diaries: BTreeMap::new(),
+            diaries_dirty: BTreeSet::new(),
             monitors: Vec::new(),
             by_device: FxHashMap::default(),
             by_asset: BTreeMap::new(),
@@ -163,6 +170,7 @@ impl Fleet {
                     ..
                 } => self.rarer.set(asset_model, *factor),
                 Event::LifeBegan { asset, at } => self.life_began(asset, at.as_micros()),
+                Event::Recorded { asset, at, what } => self.recorded(asset, at.as_micros(), what),
                 _ => {}
             }
         }
@@ -193,6 +201,7 @@ impl Fleet {
                     by_asset: &self.by_asset,
                     groups: &self.groups,
                 },
+                diary: self.diaries.get(&monitor.state.asset),
             };
             let names = (&self.names, &self.numbers[..]);
             monitor.push(known, names, row, findings);
@@ -367,6 +376,12 @@ impl Fleet {
         }
         self.begun_dirty.clear();
         states.extend(self.rarer.take_dirty()?);
+        for asset in &self.diaries_dirty {
+            let key = format!("{DIARY_KEY}{asset}");
+            let bytes = snapshot::encode(&key, &self.diaries.get(asset))?;
+            states.push((key, bytes));
+        }
+        self.diaries_dirty.clear();
         for monitor in &mut self.monitors {
             (monitor.dirty, monitor.course_dirty) = (false, false);
         }
@@ -387,6 +402,9 @@ impl Fleet {
         }
         if key == RARER_KEY {
             return self.rarer.restore(bytes);
+        }
+        if let Some(asset) = key.strip_prefix(DIARY_KEY) {
+            return self.restore_diary(key, asset, bytes);
         }
         let state: State = snapshot::decode(key, bytes)?;
         let unreadable = |problem: &str| AnalyticsError::StateUnreadable {
@@ -433,14 +451,6 @@ impl Fleet {
     /// The assets that are watched, by id.
     pub fn assets(&self) -> impl Iterator<Item = &AssetId> {
         self.by_asset.keys()
-    }
-
-    /// Uses another model for naming failure modes on all devices of an asset. The baseline
-    /// stays: it is learned from the machine, not from its model.
-    pub fn reset_model(&mut self, asset: &AssetId, model: Option<&Arc<AssetModel>>) {
-        for route in self.routes_of(asset) {
-            self.set_model(route, model.cloned());
-        }
     }
 
     /// Counters over all devices; those of a device are saved with its state.

@@ -28,7 +28,8 @@
 //! | [`WorkOrderClosed`](telemetry::Event::WorkOrderClosed) that changed the machine | all devices of the asset learn anew |
 //! | [`NormalAccepted`](telemetry::Event::NormalAccepted) | the same |
 //! | the model wants `fleet` | compared with what its peers told of the spans before; see the module `peers` |
-//! | [`LifeBegan`](telemetry::Event::LifeBegan) | the cycles before it belong to the life before |
+//! | [`LifeBegan`](telemetry::Event::LifeBegan) | the cycles before it belong to the life before, and a normal that was learned before is learned anew |
+//! | [`Recorded`](telemetry::Event::Recorded) | written into the diary of the asset, which a trained model may read |
 //! | a trained model is promoted ([`Fleet::serve`]) | it is shown the life from its beginning and speaks instead of the trend |
 //! | nothing moves | a word an hour; see the module `news` |
 //!

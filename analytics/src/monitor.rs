@@ -40,6 +40,7 @@ use crate::{
     prognosis::{
         course::Course,
         cycles::{Cycle, CycleSum},
+        diary::Diary,
         serving::Forecaster,
     },
     stage::{self, Change, Look, Stage, Watching},
@@ -85,6 +86,9 @@ pub(crate) struct State {
     /// Cycles that ended and still have to be taken into the course of the life.
     #[serde(skip)]
     ended: Vec<Cycle>,
+    /// Error codes the device said, which still have to be taken there too.
+    #[serde(skip)]
+    heard: Vec<(i64, String)>,
 }
 
 /// What a row meets beside the state of its device.
@@ -92,6 +96,8 @@ pub(crate) struct State {
 pub(crate) struct Known<'a> {
     pub(crate) config: &'a Config,
     pub(crate) others: Others<'a>,
+    /// What was written about the asset.
+    pub(crate) diary: Option<&'a Diary>,
 }
 
 /// The monitor of one device.
@@ -137,6 +143,7 @@ impl Monitor {
                 cycle: None,
                 is_forecast: false,
                 ended: Vec::new(),
+                heard: Vec::new(),
             },
             numbers: Vec::new(),
             knowledge: Knowledge::default(),
@@ -254,8 +261,8 @@ impl Monitor {
         while let Some((at, row)) = self.state.reorder.pop(lateness) {
             self.state.row((known, &self.knowledge), at, row, findings);
             self.state.reorder.release(row);
-            if !self.state.ended.is_empty() {
-                self.live_on(config, findings);
+            if !(self.state.ended.is_empty() && self.state.heard.is_empty()) {
+                self.live_on(known, findings);
             }
         }
     }
@@ -360,6 +367,7 @@ impl State {
         };
         let operating = self.operating.update(at, value);
         if let Some(cycle) = &mut self.cycle {
+            cycle.codes(value, |code| self.heard.push((at, code)));
             self.ended.extend(cycle.push(at, operating, value));
         }
         self.at = at;
@@ -466,6 +474,14 @@ impl State {
         self.stage = Stage::Learning(Learned::new(config.learning_rows, self.signals.len()));
         self.usual.forget();
         self.said = None;
+    }
+
+    /// The first row that what is normal is learned from; none before there is one.
+    pub(crate) fn learned_from(&self) -> Option<i64> {
+        match &self.stage {
+            Stage::Learning(learned) => (learned.rows() > 0).then(|| learned.span().0),
+            Stage::Watching(watching) => Some(watching.learned.1),
+        }
     }
 
     /// A person has looked at the machine: what it differs by from its peers is its own when

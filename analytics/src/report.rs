@@ -2,8 +2,9 @@
 
 use telemetry::{
     Assessment, CLOCK_SIGNAL, Condition, ConditionState, Contribution, Evidence, FailureMode,
-    ForecastDetail, HealthIndex, NoPrognosis, Prognosis, PrognosisFamily, PrognosisOutcome,
-    SensorFault, SensorReport, SensorState, SensorVerdict, SignalName, Statistics, Timestamp,
+    FanQuantile, ForecastDetail, HealthIndex, NoPrognosis, Prognosis, PrognosisFamily,
+    PrognosisOutcome, SensorFault, SensorReport, SensorState, SensorVerdict, SignalName,
+    Statistics, Timestamp,
 };
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     knowledge::Knowledge,
     monitor::State,
     news::{decimals_of, round},
-    prognosis,
+    prognosis::{self, FAN},
     stage::{Stage, Watching, with_limits},
 };
 
@@ -267,19 +268,22 @@ impl State {
         let (asset, device) = (self.asset.clone(), self.device.clone());
         Some(match said.what {
             Ok(forecast) => PrognosisOutcome::Forecast(Prognosis {
+                detail: ForecastDetail {
+                    fan: fan_of(&forecast),
+                    ..ForecastDetail::default()
+                },
                 asset,
                 device,
                 at: time(said.at),
-                model: prognosis::MODEL.to_owned(),
+                model: forecast.model().to_owned(),
                 family: PrognosisFamily::Trend,
                 limit: Some(config.health_limit),
-                rul_p10_s: forecast.p10,
-                rul_p50_s: forecast.p50,
-                rul_p90_s: forecast.p90,
+                rul_p10_s: forecast.p10(),
+                rul_p50_s: forecast.p50(),
+                rul_p90_s: forecast.p90(),
                 loss_per_day: Some(forecast.loss_per_day),
                 window_from: time(forecast.window_from),
                 p_value: Some(forecast.p_value),
-                detail: ForecastDetail::default(),
             }),
             Err(reason) => PrognosisOutcome::None(NoPrognosis {
                 asset,
@@ -358,4 +362,11 @@ fn normal_range(part: &Part) -> NormalRange {
         low: round(part.normal - reach, decimals),
         high: round(part.normal + reach, decimals),
     }
+}
+
+/// The fan of a forecast.
+fn fan_of(forecast: &prognosis::Forecast) -> Vec<FanQuantile> {
+    let fan = FAN.iter().zip(forecast.fan);
+    fan.map(|(&level, rul_s)| FanQuantile { level, rul_s })
+        .collect()
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::AnalyticsError;
 
 const MAGIC: [u8; 4] = *b"BWAN";
-const FORMAT: u16 = 7;
+const FORMAT: u16 = 8;
 const HEADER: usize = 6;
 
 pub(crate) fn encode<T: Serialize>(key: &str, state: &T) -> Result<Vec<u8>, AnalyticsError> {
@@ -63,7 +63,7 @@ mod tests {
         for (bytes, says) in [
             (&b""[..], "format 0"),
             (b"not a state", "format 0"),
-            (&newer, "format 9, this program reads format 7"),
+            (&newer, "format 9, this program reads format 8"),
             (&good[..good.len() - 1], "cannot be read"),
             (&longer, "1 bytes too many"),
         ] {

@@ -107,7 +107,10 @@ impl Watching {
         let model = knowledge.model();
         let is_counter = |slot: &usize| {
             let spec = model.and_then(|model| model.signal(&names[*slot]));
-            spec.is_some_and(|spec| spec.counter) || learned.is_counter(*slot)
+            // A register of error codes is no measurement either.
+            let ahead = model.and_then(|model| model.prognosis.as_ref());
+            let is_code = ahead.is_some_and(|spec| spec.codes.contains(&names[*slot]));
+            is_code || spec.is_some_and(|spec| spec.counter) || learned.is_counter(*slot)
         };
         let counters = (0..names.len()).filter(is_counter);
         let counters = counters.fold(0, |bits, slot| bits | 1 << slot);

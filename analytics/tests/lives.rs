@@ -12,14 +12,16 @@ use analytics::{
     Assignment, Config, Fleet,
     prognosis::{
         cycles::CycleSpec,
+        diary::Diary,
         lives::CycleRow,
+        moment::Moment,
         serving::{Forecaster, ModelId, Outlook},
     },
 };
 use telemetry::{
     AssetId, AssetModel, AssetModelId, ComponentId, DeviceId, Event, FailureMode,
     FailureModeSignature, Finding, ForecastDetail, JournalRecord, Outcome, Prognosis,
-    PrognosisFamily, PrognosisOutcome, PrognosisSpec, ReadingBatch, SignalName, SignalSpec,
+    PrognosisFamily, PrognosisOutcome, PrognosisSpec, ReadingBatch, Recorded, SignalName, SignalSpec,
     Timestamp, Unit, WorkOrderId,
 };
 
@@ -63,7 +65,7 @@ impl Forecaster for Hundred {
         state[0] += 1;
     }
 
-    fn outlook(&self, state: &[u8], cycle_s: f64) -> Option<Outlook> {
+    fn outlook(&self, state: &[u8], cycle_s: f64, _: &Moment<'_>) -> Option<Outlook> {
         let left = f64::from(100 - state[0]) * cycle_s;
         let notes = if state[1] == 0 {
             &["window_only"][..]
@@ -372,4 +374,97 @@ fn a_rollback_lets_the_earlier_version_speak_at_the_next_cycle() {
     let told = apply(&mut fleet, &hours(23..60));
     let trained = |one: &&PrognosisOutcome| matches!(one, PrognosisOutcome::Forecast(forecast) if forecast.detail.version.is_some());
     assert_eq!(told.iter().find(trained), None);
+}
+
+/// An imported failure renewed the machine: what was normal for the old one is none of the new.
+#[test]
+fn a_new_life_has_a_new_normal_and_one_that_began_before_the_normal_keeps_it() {
+    let mut fleet = fleet(512);
+    apply(&mut fleet, &hours(0..40));
+    assert_eq!(fleet.stats().learning, 0);
+    // Installed before it was ever measured: nothing of the normal is another machine's.
+    apply(&mut fleet, &began(0));
+    assert_eq!(fleet.stats().learning, 0);
+    apply(&mut fleet, &began(39));
+    assert_eq!(fleet.stats().learning, 1);
+    apply(&mut fleet, &hours(40..60));
+    assert_eq!(fleet.stats().learning, 0);
+    // Heard again, as after a second import.
+    apply(&mut fleet, &began(39));
+    assert_eq!(fleet.stats().learning, 0);
+}
+
+/// Notes how many codes it is shown, and when the seal was renewed.
+#[derive(Debug)]
+struct Listening(Arc<dyn Forecaster>);
+
+impl Forecaster for Listening {
+    fn id(&self) -> &ModelId {
+        self.0.id()
+    }
+
+    fn cycles(&self) -> &CycleSpec {
+        self.0.cycles()
+    }
+
+    fn start(&self, age: Option<f64>) -> Vec<u8> {
+        self.0.start(age)
+    }
+
+    fn push(&self, state: &mut Vec<u8>, row: &CycleRow) {
+        self.0.push(state, row);
+    }
+
+    fn outlook(&self, state: &[u8], cycle_s: f64, moment: &Moment<'_>) -> Option<Outlook> {
+        let mut outlook = self.0.outlook(state, cycle_s, moment)?;
+        let codes = |diary: &&Diary| diary.codes(i64::MIN, moment.at).count();
+        outlook.detail.notes = vec![
+            format!("codes {}", moment.diaries.iter().map(codes).sum::<usize>()),
+            format!(
+                "cycles {:?}",
+                moment.counters.map(|counters| counters.cycles)
+            ),
+        ];
+        Some(outlook)
+    }
+
+    fn explain(&self, _: &[u8], _: f64, _: &mut ForecastDetail) {}
+}
+
+/// Codes come from the records of another system and from a signal of the device itself, also of
+/// a machine that has not been heard before, and over a restart.
+#[test]
+fn what_is_written_about_a_machine_reaches_the_model() {
+    let recorded = |at_h: i64| {
+        event(Event::Recorded {
+            asset: asset(),
+            at: Timestamp::from_secs(at_h * HOUR),
+            what: Recorded::Code {
+                code: "error3".to_owned(),
+            },
+        })
+    };
+    let mut whole = fleet(512);
+    let mut cut = fleet(512);
+    let listening = || -> Arc<dyn Forecaster> { Arc::new(Listening(Hundred::version(1))) };
+    let mut saved: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for fleet in [&mut whole, &mut cut] {
+        fleet.serve(&kind(), Some(listening()));
+        apply(fleet, &recorded(1));
+        apply(fleet, &began(0));
+        apply(fleet, &hours(0..8));
+        apply(fleet, &recorded(9));
+        apply(fleet, &recorded(9));
+        saved = fleet.take_dirty().unwrap().into_iter().collect();
+    }
+    let mut restored = fleet(512);
+    restored.serve(&kind(), Some(listening()));
+    for (key, bytes) in &saved {
+        restored.restore(key, bytes).unwrap();
+    }
+    let told = apply(&mut whole, &hours(8..40));
+    assert_eq!(apply(&mut restored, &hours(8..40)), told);
+    let notes = &last(&told).detail.notes;
+    assert_eq!(notes[0], "codes 2");
+    assert!(notes[1].starts_with("cycles Some("), "{notes:?}");
 }

@@ -15,8 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use telemetry::{AssetId, CaseId, WorkOrderId};
+use telemetry::{AssetId, AssetModelId, CaseId, WorkOrderId};
 use tokio::sync::broadcast;
+
+use crate::api::drift::DriftWarning;
 
 /// Events a stream may be behind. An asset event is about 1 kB, so the broadcast holds a
 /// megabyte at most, and a browser that is a thousand events behind is better off asking afresh.
@@ -32,7 +34,7 @@ pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 /// One event as it goes over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its kind: `asset`, `case`, `work_order`, `lagged`.
+    /// Its kind: `asset`, `case`, `work_order`, `drift`, `lagged`.
     pub event: &'static str,
     /// Its JSON, written once for all streams.
     pub data: String,
@@ -46,6 +48,8 @@ pub struct EventBus(Arc<Inner>);
 struct Inner {
     sender: broadcast::Sender<Arc<Message>>,
     marked: Mutex<Marked>,
+    /// What stands of the inputs of models that serve, one a kind of machine.
+    drifts: Mutex<BTreeMap<AssetModelId, DriftWarning>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +80,7 @@ impl Default for EventBus {
         Self(Arc::new(Inner {
             sender,
             marked: Mutex::default(),
+            drifts: Mutex::default(),
         }))
     }
 }
@@ -145,6 +150,36 @@ impl EventBus {
     pub(crate) fn send(&self, event: &'static str, data: String) {
         // An error only means that nobody listens any more.
         let _ = self.0.sender.send(Arc::new(Message { event, data }));
+    }
+
+    /// Notes what was found about the inputs of the model that serves a kind of machine, and tells
+    /// the streams when that is news. True when it is.
+    pub fn drift_found(&self, kind: &AssetModelId, warning: Option<DriftWarning>) -> bool {
+        let mut drifts = self.drifts();
+        let signals = |warning: &DriftWarning| {
+            let signals = warning.signals.iter().map(|one| one.signal.clone());
+            (warning.version, signals.collect::<Vec<_>>())
+        };
+        let is_news = drifts.get(kind).map(signals) != warning.as_ref().map(signals);
+        if is_news {
+            let told = serde_json::json!({ "asset_model": kind, "warning": warning });
+            self.send("drift", told.to_string());
+        }
+        match warning {
+            Some(warning) => drifts.insert(kind.clone(), warning),
+            None => drifts.remove(kind),
+        };
+        is_news
+    }
+
+    /// What stands of a kind of machine.
+    pub fn drift(&self, kind: &AssetModelId) -> Option<DriftWarning> {
+        self.drifts().get(kind).cloned()
+    }
+
+    /// All that stands.
+    pub(crate) fn drifts(&self) -> MutexGuard<'_, BTreeMap<AssetModelId, DriftWarning>> {
+        self.0.drifts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens from now on.
@@ -218,5 +253,32 @@ mod tests {
         let due = bus.take_due(Instant::now());
         assert_eq!(due.assets.len(), MAX_MARKED);
         assert!(due.overflow);
+    }
+
+    #[tokio::test]
+    async fn drift_is_told_once_as_long_as_it_stands_and_when_it_ends() {
+        let bus = EventBus::new();
+        let mut stream = bus.subscribe();
+        let kind = AssetModelId::new("pump").unwrap();
+        let warning = || DriftWarning {
+            asset_model: kind.clone(),
+            version: 3,
+            at: telemetry::Timestamp::EPOCH,
+            threshold: 0.5,
+            signals: vec![crate::api::drift::DriftingSignal {
+                signal: telemetry::SignalName::new("temperature_c").unwrap(),
+                outside: 0.75,
+                machines: 4,
+            }],
+        };
+        let told = [Some(warning()), Some(warning()), None, None]
+            .map(|warning| bus.drift_found(&kind, warning));
+        assert_eq!(told, [true, false, true, false]);
+        let first = stream.recv().await.unwrap();
+        assert_eq!(first.event, "drift");
+        assert!(first.data.contains("\"temperature_c\""), "{}", first.data);
+        let last = stream.recv().await.unwrap();
+        assert!(last.data.contains("\"warning\":null"), "{}", last.data);
+        assert_eq!(bus.drift(&kind), None);
     }
 }

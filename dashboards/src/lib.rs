@@ -25,7 +25,11 @@ mod server;
 pub mod state;
 pub mod web;
 
-pub use api::{Problem, openapi};
+pub use api::{
+    Problem,
+    drift::{DriftWarning, drift_of},
+    openapi,
+};
 pub use events::EventBus;
 pub use fleet::{AssetLive, DeviceLive, FleetView};
 pub use parts::Parts;

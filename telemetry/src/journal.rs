@@ -1,6 +1,6 @@
 //! What goes into the journal: readings, events about devices and assets, and dead letters.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,16 @@ pub enum Event {
         /// When it was new.
         at: Timestamp,
     },
+    /// Something about the past of an asset came from outside, as a machine's own system or
+    /// another maintenance system tells it.
+    Recorded {
+        /// The asset.
+        asset: AssetId,
+        /// When it happened; of facts, when they were told.
+        at: Timestamp,
+        /// What it was.
+        what: Recorded,
+    },
     /// A trained model of a kind of machine serves from here on: a replay forecasts with the
     /// same model from the same place. Rolling back is promoting an earlier version.
     ModelPromoted {
@@ -158,6 +168,28 @@ pub enum Event {
         factor: f64,
         /// When it was moved.
         at: Timestamp,
+    },
+}
+
+/// What was told about the past of an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Recorded {
+    /// The machine said an error code.
+    Code {
+        /// The code, such as `error3`.
+        code: String,
+    },
+    /// A component was replaced or repaired.
+    Renewed {
+        /// The component, as the records name it.
+        component: String,
+    },
+    /// Facts that do not change while the machine lives, such as the year it was built: all that
+    /// are known, in place of what was said before.
+    Facts {
+        /// Value by name.
+        facts: BTreeMap<String, String>,
     },
 }
 

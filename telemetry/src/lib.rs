@@ -28,9 +28,10 @@ pub use access::{Claim, CredentialId, Denied, Grant, Quota, Scope};
 pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
 pub use asset_model::{
     AssetModel, Bearing, Component, DERIVED_PREFIX, Detection, FEATURES, FailureModeSignature,
-    Foundation, InvalidModel, Iso14224, Limit, LimitState, MAX_FEATURES, MAX_LIMITS, Machine,
-    MeasuringRange, ModeledState, OperatingRules, PrognosisCosts, PrognosisSpec, RelatedSignals,
-    RelationSign, SignalSpec, SignatureTerm, StateRule, VibrationGroup, VibrationLimits, View,
+    Foundation, InvalidModel, Iso14224, LifeAxis, Limit, LimitState, MAX_FEATURES, MAX_LIMITS,
+    Machine, MeasuringRange, ModeledState, OperatingRules, PrognosisCosts, PrognosisSpec,
+    RelatedSignals, RelationSign, SignalSpec, SignatureTerm, StateRule, VibrationGroup,
+    VibrationLimits, View,
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{
@@ -45,7 +46,7 @@ pub use ids::{
     EngineerId, FailureMode, InvalidId, MessageId, PersonId, RotaId, RuleId, SignalName, SiteId,
     WorkOrderId,
 };
-pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset};
+pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset, Recorded};
 pub use places::{Nowhere, Place, Places};
 pub use ports::{
     Admission, AdvisorySink, BoxFuture, DeviceGate, JournalWriter, OpenGate, OutcomeSink, PortError,

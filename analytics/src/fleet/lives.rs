@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use telemetry::{AssetId, AssetModelId, DeviceId};
+use telemetry::{AssetId, AssetModelId, DeviceId, Recorded};
 
 use super::Fleet;
 use crate::{
     AnalyticsError,
     monitor::Monitor,
-    prognosis::{course::Course, cycles::Cycle, serving::Forecaster},
+    prognosis::{
+        course::Course,
+        cycles::Cycle,
+        diary::{Diary, LIVE_CODES},
+        serving::Forecaster,
+    },
     snapshot,
 };
 
@@ -21,12 +26,16 @@ pub struct WatchedLife {
     pub age: Option<f64>,
     /// The cycles, oldest first.
     pub cycles: Vec<Cycle>,
+    /// The error codes the device said, in this life and before.
+    pub heard: Diary,
 }
 
 /// What the keys of saved lives begin with; the slash keeps them apart from device ids.
 pub(super) const LIFE_KEY: &str = "life/";
 /// And those of saved beginnings.
 pub(super) const BEGUN_KEY: &str = "begun/";
+/// And those of diaries.
+pub(super) const DIARY_KEY: &str = "diary/";
 
 impl Fleet {
     /// Lets a trained model look ahead for all machines of a kind, from their next record on;
@@ -51,6 +60,7 @@ impl Fleet {
                 device: state.device.clone(),
                 age: course.age(),
                 cycles: course.cycles().cloned().collect(),
+                heard: course.heard().clone(),
             }
         });
         watched.filter(|life| !life.cycles.is_empty()).collect()
@@ -58,7 +68,8 @@ impl Fleet {
 
     pub(super) fn life_began(&mut self, asset: &AssetId, at: i64) {
         for route in self.routes_of(asset) {
-            self.monitors[route as usize].life_began(at);
+            let monitor = &mut self.monitors[route as usize];
+            monitor.renewed(self.configs.for_device(&monitor.state.device), at);
         }
         let has_room = self.begun.len() < self.configs.readings.max_devices;
         if has_room || self.begun.contains_key(asset) {
@@ -66,6 +77,34 @@ impl Fleet {
             *began = at.max(*began);
             self.begun_dirty.insert(asset.clone());
         }
+    }
+
+    /// Something was told about an asset.
+    pub(super) fn recorded(&mut self, asset: &AssetId, at: i64, what: &Recorded) {
+        let has_room = self.diaries.len() < self.configs.readings.max_devices;
+        if !has_room && !self.diaries.contains_key(asset) {
+            return;
+        }
+        let diary = self.diaries.entry(asset.clone());
+        if diary
+            .or_insert_with(|| Diary::new(LIVE_CODES))
+            .hear(at, what)
+        {
+            self.diaries_dirty.insert(asset.clone());
+        }
+    }
+
+    pub(super) fn restore_diary(
+        &mut self,
+        key: &str,
+        asset: &str,
+        bytes: &[u8],
+    ) -> Result<(), AnalyticsError> {
+        let diary: Option<Diary> = snapshot::decode(key, bytes)?;
+        if let (Ok(asset), Some(diary)) = (AssetId::new(asset), diary) {
+            self.diaries.insert(asset, diary);
+        }
+        Ok(())
     }
 
     pub(super) fn restore_life(

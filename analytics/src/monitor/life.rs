@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use telemetry::Finding;
 
-use super::Monitor;
+use super::{Known, Monitor};
 use crate::{
     Config,
     prognosis::{
@@ -60,15 +60,28 @@ impl Monitor {
         (self.dirty, self.course_dirty) = (true, true);
     }
 
+    /// The machine, or a part of it, was renewed at `at`: what was learned from rows before that is
+    /// no normal of it any more.
+    pub(crate) fn renewed(&mut self, config: &Config, at: i64) {
+        if self.state.learned_from().is_some_and(|from| from < at) {
+            self.relearn(config);
+        }
+        self.life_began(at);
+    }
+
     /// Takes ended cycles into the course of the life.
-    pub(super) fn live_on(&mut self, config: &Config, findings: &mut Vec<Finding>) {
+    pub(super) fn live_on(&mut self, known: Known<'_>, findings: &mut Vec<Finding>) {
         let of = Of {
             asset: &self.state.asset,
             device: &self.state.device,
-            most: config.cycles_kept as usize,
+            most: known.config.cycles_kept as usize,
         };
+        for (at, code) in std::mem::take(&mut self.state.heard) {
+            self.course.hear(at, &code, of.most);
+        }
+        let ahead = (self.forecaster.as_ref(), known.diary);
         for cycle in std::mem::take(&mut self.state.ended) {
-            let told = self.course.push(of, cycle, self.forecaster.as_ref());
+            let told = self.course.push(of, cycle, ahead);
             findings.extend(told.map(Finding::Prognosis));
         }
         self.state.is_forecast = self.course.speaks();

@@ -15,6 +15,8 @@ use telemetry::{AssetId, DeviceId, NoPrognosis, Prognosis, PrognosisOutcome, Tim
 
 use super::{
     cycles::Cycle,
+    diary::Diary,
+    moment::{Counters, Moment, Past, RECENT},
     serving::{Forecaster, ModelId, Outlook},
 };
 
@@ -25,11 +27,15 @@ const PACE: f64 = 0.06;
 /// A forecast is news when one of its dates moved by this part of the remaining life. As for
 /// a trend.
 const NEWS: f64 = 0.1;
+/// So is one that says of a horizon that failure is so much more or less likely.
+const NEWS_PROBABILITY: f64 = 0.1;
+/// Codes kept for each cycle that is kept: a machine that says more has told enough.
+const CODES_PER_CYCLE: usize = 4;
 /// Most cycles between two words about a life whose forecast does not move.
 const HEARTBEAT_CYCLES: u32 = 24;
 
 /// What is saved of the life of one device's machine.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Course {
     /// When the life began, if that is known, microseconds.
     began: Option<i64>,
@@ -37,6 +43,10 @@ pub(crate) struct Course {
     cycles: VecDeque<Cycle>,
     /// Cycles that were forgotten.
     forgotten: u64,
+    /// What the machine was used since the life began; none when it was not watched from there.
+    counters: Option<Counters>,
+    /// The error codes that the device itself said, in this life and before.
+    heard: Diary,
     /// The usual calendar length of a cycle, seconds; 0 before the first.
     pace_s: f64,
     serving: Option<Serving>,
@@ -66,7 +76,34 @@ pub(crate) struct Of<'a> {
     pub(crate) most: usize,
 }
 
+impl Default for Course {
+    fn default() -> Self {
+        Self {
+            began: None,
+            cycles: VecDeque::new(),
+            forgotten: 0,
+            counters: None,
+            heard: Diary::new(0),
+            pace_s: 0.0,
+            serving: None,
+            said: None,
+        }
+    }
+}
+
 impl Course {
+    /// The device said an error code.
+    pub(crate) fn hear(&mut self, at: i64, code: &str, most: usize) {
+        let most = u32::try_from(most.saturating_mul(CODES_PER_CYCLE)).unwrap_or(u32::MAX);
+        self.heard.keep(most);
+        self.heard.code(at, code);
+    }
+
+    /// The codes the device said, as far as they are kept.
+    pub(crate) fn heard(&self) -> &Diary {
+        &self.heard
+    }
+
     /// The cycles of this life, oldest first.
     pub(crate) fn cycles(&self) -> impl ExactSizeIterator<Item = &Cycle> {
         self.cycles.iter()
@@ -92,6 +129,7 @@ impl Course {
     pub(crate) fn forget(&mut self) {
         *self = Self {
             began: self.began,
+            heard: self.heard.clone(),
             ..Self::default()
         };
     }
@@ -108,6 +146,16 @@ impl Course {
         if lost > 0 {
             self.forgotten = 0;
         }
+        // Of cycles that were measured since, all are here unless some were forgotten.
+        let whole = self.age().is_some();
+        self.counters = whole.then(|| Counters {
+            cycles: self.cycles.len() as u64,
+            starts: self
+                .cycles
+                .iter()
+                .map(|cycle| u64::from(cycle.starts))
+                .sum(),
+        });
         self.said = None;
         self.serve(forecaster);
     }
@@ -154,7 +202,7 @@ impl Course {
         &mut self,
         of: Of<'_>,
         cycle: Cycle,
-        forecaster: Option<&Arc<dyn Forecaster>>,
+        (forecaster, written): (Option<&Arc<dyn Forecaster>>, Option<&Diary>),
     ) -> Option<PrognosisOutcome> {
         if self.began.is_some_and(|began| cycle.from < began) {
             return None;
@@ -167,9 +215,17 @@ impl Course {
         };
         let (measured, at) = (cycle.measured(), cycle.to);
         let row = cycle.row();
+        let starts = u64::from(cycle.starts);
         // The first cycle decides whether the life was watched from its beginning.
         let is_first = self.cycles.is_empty() && self.forgotten == 0;
         self.cycles.push_back(cycle);
+        if is_first {
+            self.counters = self.age().map(|_| Counters::default());
+        }
+        if let Some(counters) = &mut self.counters {
+            counters.cycles += 1;
+            counters.starts += starts;
+        }
         while self.cycles.len() > of.most.max(1) {
             self.cycles.pop_front();
             self.forgotten += 1;
@@ -183,8 +239,7 @@ impl Course {
         if measured < NEEDED {
             return None;
         }
-        let state = &self.serving.as_ref()?.state;
-        let outlook = forecaster.outlook(state, self.pace_s);
+        let outlook = self.outlook(at, &**forecaster, written);
         let mut told = self.say(of, at, outlook, (forecaster.id(), measured))?;
         if let (PrognosisOutcome::Forecast(forecast), Some(serving)) = (&mut told, &self.serving) {
             forecaster.explain(&serving.state, self.pace_s, &mut forecast.detail);
@@ -195,6 +250,31 @@ impl Course {
             cycles_since: 0,
         });
         Some(told)
+    }
+
+    /// Asks the model that serves.
+    fn outlook(
+        &self,
+        at: i64,
+        forecaster: &dyn Forecaster,
+        written: Option<&Diary>,
+    ) -> Option<Outlook> {
+        let state = &self.serving.as_ref()?.state;
+        let latest = self.cycles.len().saturating_sub(RECENT);
+        let recent = self.cycles.range(latest..).map(|cycle| Past {
+            at: cycle.to,
+            values: cycle.values(),
+        });
+        let recent: Vec<Past<'_>> = recent.collect();
+        let both = [&self.heard, written.unwrap_or(&self.heard)];
+        let moment = Moment {
+            at,
+            began: self.began,
+            counters: self.counters,
+            recent: &recent,
+            diaries: &both[..=usize::from(written.is_some())],
+        };
+        forecaster.outlook(state, self.pace_s, &moment)
     }
 
     /// What is to be said, when it is news.
@@ -246,7 +326,10 @@ fn moved(old: &PrognosisOutcome, new: &PrognosisOutcome) -> bool {
                 new.date_of(now).secs_from(old.date_of(before)).abs()
                     > NEWS * new.rul_p50_s.max(1.0)
             };
+            let chances = old.detail.within.iter().zip(&new.detail.within);
+            let mut chances = chances.filter_map(|(old, new)| old.probability.zip(new.probability));
             old.model != new.model
+                || chances.any(|(old, new)| (old - new).abs() > NEWS_PROBABILITY)
                 || old.detail.notes != new.detail.notes
                 || shift(old.rul_p10_s, new.rul_p10_s)
                 || shift(old.rul_p50_s, new.rul_p50_s)

@@ -2,16 +2,13 @@
 //!
 //! An asset whose like has failed before is forecast from the lives of its fleet ([`fleet`]),
 //! from life data ([`life`]), or from both. The rest of this module is what can be said of an
-//! asset that is alone: when does the health index reach its limit? A robust straight line
-//! through the health index since it left its healthy band (`history`), extrapolated to the
-//! limit, and only when the trend is real (`trend`).
-//!
-//! What the quantiles are: the spread of the fitted slope (Sen's confidence limits with the
-//! variance corrected for autocorrelation) and of the residuals around the line, carried
-//! forward along a straight line. They are *nominal* quantiles of that extrapolation. They
-//! are not calibrated against failures and know nothing of a fault that accelerates or of a
+//! asset that is alone: when does the health index reach its limit? Its course since it left
+//! its healthy band (`history`), straight or curved as it foresees itself better, is carried
+//! forward to where it first touches the limit, and only when the trend is real (`alone`).
+//! Such quantiles are *nominal*: they are not checked against failures and know nothing of a
 //! load that changes; an asset whose like has failed before deserves a better model.
 
+mod alone;
 pub mod calibration;
 pub(crate) mod chance;
 pub mod classify;
@@ -19,12 +16,14 @@ pub mod combine;
 pub(crate) mod course;
 pub mod cycles;
 pub mod decision;
+pub mod diary;
 pub mod distribution;
 pub mod family;
 pub mod fleet;
 pub(crate) mod history;
 pub mod life;
 pub mod lives;
+pub mod moment;
 mod newton;
 pub mod passage;
 pub mod path;
@@ -36,10 +35,10 @@ pub(crate) mod trend;
 use serde::{Deserialize, Serialize};
 
 use history::History;
-use trend::Trend;
+use passage::Path;
 
-/// The name of the method in findings.
-pub(crate) const MODEL: &str = "theil-sen/1";
+/// The levels of a fan.
+pub(crate) const FAN: [f64; 11] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 /// A trend counts when it would come by chance less often than this.
 const MAX_P_VALUE: f64 = 0.01;
 /// Fewest points of a trend: with fewer the corrected Mann–Kendall test has hardly any power.
@@ -74,12 +73,34 @@ impl Reason {
 /// A forecast in seconds from the time it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Forecast {
-    pub(crate) p10: f64,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
+    pub(crate) path: Path,
+    /// Remaining life at the levels of [`FAN`]; of what may never come, as far as is looked.
+    pub(crate) fan: [f64; 11],
     pub(crate) loss_per_day: f64,
     pub(crate) window_from: i64,
     pub(crate) p_value: f64,
+}
+
+impl Forecast {
+    pub(crate) fn p10(&self) -> f64 {
+        self.fan[1]
+    }
+
+    pub(crate) fn p50(&self) -> f64 {
+        self.fan[5]
+    }
+
+    pub(crate) fn p90(&self) -> f64 {
+        self.fan[9]
+    }
+
+    /// The name of the method in findings.
+    pub(crate) const fn model(&self) -> &'static str {
+        match self.path {
+            Path::Linear => "first-passage-linear/1",
+            Path::Exponential => "first-passage-exponential/1",
+        }
+    }
 }
 
 /// What was said last, and when.
@@ -143,19 +164,23 @@ impl Prognoser {
             return;
         }
         self.blocks_at_last_fit = blocks;
-        let what = Trend::fit(points)
-            .filter(|trend| trend.slope < 0.0 && trend.p_value < MAX_P_VALUE)
-            .and_then(|trend| forecast(&trend, self.history.origin(), at, limit))
-            .ok_or(Reason::NoSignificantTrend);
+        let what = forecast(points, self.history.origin(), at, limit);
         self.say(at, what);
     }
 
     fn say(&mut self, at: i64, what: Result<Forecast, Reason>) {
         let elapsed = at.saturating_sub(self.said.at) as f64 / 1e6;
         let is_new = match (&self.said.what, &what) {
-            (Ok(old), Ok(new)) => [(old.p10, new.p10), (old.p50, new.p50), (old.p90, new.p90)]
-                .iter()
-                .any(|(old, now)| (old - elapsed - now).abs() > NEWS * new.p50.max(1.0)),
+            (Ok(old), Ok(new)) => {
+                let dates = [
+                    (old.p10(), new.p10()),
+                    (old.p50(), new.p50()),
+                    (old.p90(), new.p90()),
+                ];
+                let much = NEWS * new.p50().max(1.0);
+                let moved = |(old, now): &(f64, f64)| (old - elapsed - now).abs() > much;
+                old.path != new.path || dates.iter().any(moved)
+            }
             (old, new) => old != new,
         };
         if is_new {
@@ -165,26 +190,21 @@ impl Prognoser {
     }
 }
 
-/// Extrapolates a falling trend from `at`; none when it would reach beyond the horizon.
-fn forecast(trend: &Trend, origin: i64, at: i64, limit: f64) -> Option<Forecast> {
+/// Looks ahead from `at`.
+fn forecast(
+    points: &[history::Point],
+    origin: i64,
+    at: i64,
+    limit: f64,
+) -> Result<Forecast, Reason> {
     let now = at.saturating_sub(origin) as f64 / 1e6;
-    let level = trend.level + trend.slope * now - limit;
-    // The steep end of the slope with a low residual is the short end of life, and the other
-    // way round.
-    let life = |residual: f64, slope: f64| ((level + residual) / -slope).max(0.0);
-    let p50 = life(0.0, trend.slope);
-    if trend.slope_high >= 0.0 || p50 > MAX_HORIZON * trend.span {
-        return None;
-    }
-    let p10 = life(trend.residual_low, trend.slope_low);
-    let p90 = life(trend.residual_high, trend.slope_high);
-    Some(Forecast {
-        p10: p10.min(p50),
-        p50,
-        p90: p90.max(p50),
-        loss_per_day: -trend.slope * 86_400.0,
-        window_from: origin.saturating_add((trend.from * 1e6) as i64),
-        p_value: trend.p_value,
+    let ahead = alone::look_ahead(points, now, limit)?;
+    Ok(Forecast {
+        path: ahead.path,
+        fan: FAN.map(|level| ahead.life.quantile(level).min(ahead.horizon_s)),
+        loss_per_day: ahead.loss_per_day,
+        window_from: origin.saturating_add((ahead.from * 1e6) as i64),
+        p_value: ahead.p_value,
     })
 }
 
@@ -213,10 +233,13 @@ mod tests {
         let forecast = said.what.unwrap();
         let expected = 4_900.0 - said.at as f64 / 1e6;
         assert!(
-            (forecast.p50 / expected - 1.0).abs() < 0.05,
+            (forecast.p50() / expected - 1.0).abs() < 0.05,
             "{forecast:?} {expected}"
         );
-        assert!(forecast.p10 < expected && expected < forecast.p90);
+        assert!(
+            forecast.p10() < expected && expected < forecast.p90(),
+            "{forecast:?}"
+        );
         assert!((forecast.loss_per_day / 864.0 - 1.0).abs() < 0.05);
         assert!(forecast.p_value < 1e-6);
     }
@@ -249,6 +272,6 @@ mod tests {
     fn beyond_the_limit_no_life_remains() {
         let prognoser = run(2_000, |row| 79.0 - 0.03 * row as f64);
         let forecast = prognoser.said.what.unwrap();
-        assert_eq!((forecast.p10, forecast.p50, forecast.p90), (0.0, 0.0, 0.0));
+        assert!(forecast.fan.iter().all(|life| *life <= 0.0), "{forecast:?}");
     }
 }

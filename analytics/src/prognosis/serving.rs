@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use telemetry::{AssetModelId, ForecastDetail, PrognosisFamily};
 
-use super::{cycles::CycleSpec, lives::CycleRow};
+use super::{cycles::CycleSpec, lives::CycleRow, moment::Moment};
 
 /// Which model serves. The checksum is part of it: a state that another file left is not
 /// continued, even if somebody gave both the same version.
@@ -46,8 +46,9 @@ pub trait Forecaster: Send + Sync + std::fmt::Debug {
     fn push(&self, state: &mut Vec<u8>, row: &CycleRow);
 
     /// Looks ahead; none while too little was seen. `cycle_s` is the calendar time in which
-    /// the machine has been running one cycle of late.
-    fn outlook(&self, state: &[u8], cycle_s: f64) -> Option<Outlook>;
+    /// the machine has been running one cycle of late; the moment is what is known beside the
+    /// rows.
+    fn outlook(&self, state: &[u8], cycle_s: f64, moment: &Moment<'_>) -> Option<Outlook>;
 
     /// Adds why: contributions and similar lives. It may take a thousand times as long as the
     /// forecast, so it is asked only for one that is told.

@@ -5,38 +5,38 @@
 //! where there is any ([`super::combine`]). Whether probabilities are served at all was decided
 //! when the model was trained: with a calibration that failed its bound only the rank among the
 //! fleet's past forecasts is told.
+//!
+//! Where there are error codes, maintenance or facts on record, "fails within the horizon" is also
+//! learned directly from them and the measurements ([`super::classify`]); of the two ways to a
+//! probability the one serves, horizon by horizon, that was better on machines neither had seen.
+
+mod serve;
+mod warnings;
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
-use telemetry::{
-    ComponentId, FailureWithin, FanQuantile, ForecastContribution, ForecastDetail, PrognosisFamily,
-    Shown, SimilarLife,
-};
+use telemetry::{ComponentId, Explanation};
+
+pub use serve::Serving;
+use warnings::Warnings;
+pub use warnings::{Contest, Watched};
 
 use super::{
-    calibration::{Calibration, Checked, Served},
-    combine::combine,
+    calibration::{Calibration, Checked, Served, words},
     cycles::CycleSpec,
-    distribution::RulDistribution,
-    fleet::{Basis, FleetConfig, FleetModel, FleetState, OutOfFold},
+    fleet::{FleetConfig, FleetModel, OutOfFold},
     life::{LifeConfig, LifeModel, LifeRecord},
-    lives::{CycleRow, Life, LifeEnd},
-    path::features::Aspect,
-    serving::{Forecaster, ModelId, Outlook},
+    lives::{Life, LifeEnd},
 };
 use crate::AnalyticsError;
 
 /// The format of a file.
-const FORMAT: u16 = 1;
-/// The levels of the fan.
-const FAN: [f64; 11] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
-/// Contributions that are told.
-const CONTRIBUTIONS: usize = 8;
-/// Similar lives that are told.
-const SIMILAR: usize = 5;
+const FORMAT: u16 = 2;
 /// Past forecasts kept for ranks: a rank is told to a percent.
 const RANKS: usize = 1_000;
+/// The part of a training that the fleet model takes; the rest tells of horizons.
+const FLEET_PART: f64 = 0.7;
 /// A signal that is measured in this part of the last cycles before failures and hardly
 /// anywhere else is known because of the failure.
 const LEAKS_AT_END: f64 = 0.5;
@@ -55,6 +55,8 @@ pub struct Material {
     pub cap: f64,
     /// The lives that were watched.
     pub lives: Vec<Life>,
+    /// What is known beside the rows of each; empty when nothing is.
+    pub watched: Vec<Watched>,
     /// All lives on record, in cycles, also those nobody watched.
     pub records: Vec<LifeRecord>,
     /// The usual calendar seconds of a cycle.
@@ -74,8 +76,10 @@ pub struct TrainedModel {
     horizons_s: Vec<f64>,
     fleet: FleetModel,
     life: Option<LifeModel>,
+    /// What tells of failures within the horizons from more than measurements.
+    warnings: Option<Warnings>,
     /// Why its numbers are ranks only; none where they are probabilities.
-    doubt: Option<String>,
+    doubt: Option<Explanation>,
     /// Probabilities of failing within each horizon in past forecasts, sorted.
     ranks: Vec<Vec<f32>>,
     inputs: Vec<InputRange>,
@@ -107,6 +111,8 @@ pub struct Trained {
     pub baseline_rmse: f64,
     /// Forecasts these were measured on.
     pub rows: usize,
+    /// Who tells of failure within each horizon, and by what evidence.
+    pub contests: Vec<Contest>,
 }
 
 impl TrainedModel {
@@ -131,7 +137,8 @@ impl TrainedModel {
             cap: material.cap,
             ..material.fleet.clone()
         };
-        let fitted = FleetModel::fit(&signals, &material.lives, &config, progress)?;
+        let mut learning = |part: f64| progress(part * FLEET_PART);
+        let fitted = FleetModel::fit(&signals, &material.lives, &config, &mut learning)?;
         // A prior needs failures; without enough of them the fleet speaks alone.
         let life = LifeModel::fit(&[], &material.records, &LifeConfig::default()).ok();
         let horizons: Vec<f64> = material
@@ -153,10 +160,14 @@ impl TrainedModel {
         let within_cap: Vec<f64> = within_cap.collect();
         let calibration = Calibration::of(&checked, &within_cap);
         let doubt = match calibration.as_ref().map(Calibration::judge) {
-            Some(Served::Probability) => None,
-            Some(Served::Rank { reason }) => Some(reason),
-            None => Some("no forecast could be checked".to_owned()),
+            Some(served) => served.doubt().cloned(),
+            None => Some(words("no forecast could be checked", "没有可供检验的预测")),
         };
+        let (warnings, contests) = warnings::learn(
+            material,
+            (&fitted.out_of_fold, &horizons, doubt.is_none()),
+            progress,
+        )?;
         let ranks = horizons.iter().map(|h| ranks(&fitted.out_of_fold, *h));
         let (rmse, baseline_rmse) = errors(&fitted.out_of_fold, material.cap);
         let model = Self {
@@ -168,6 +179,7 @@ impl TrainedModel {
             inputs: inputs(material),
             fleet: fitted.model,
             life,
+            warnings,
             doubt,
         };
         Ok(Trained {
@@ -176,6 +188,7 @@ impl TrainedModel {
             rmse,
             baseline_rmse,
             rows: fitted.out_of_fold.len(),
+            contests,
         })
     }
 
@@ -200,7 +213,11 @@ impl TrainedModel {
             problem,
         };
         let model: Self = postcard::from_bytes(bytes).map_err(|e| unreadable(e.to_string()))?;
-        if model.format != FORMAT || !model.fleet.is_consistent() {
+        let consistent = model
+            .warnings
+            .as_ref()
+            .is_none_or(|warnings| warnings.is_consistent(model.horizons_s.len()));
+        if model.format != FORMAT || !model.fleet.is_consistent() || !consistent {
             return Err(unreadable("its parts contradict each other".to_owned()));
         }
         Ok(model)
@@ -213,12 +230,7 @@ impl TrainedModel {
 
     /// How its numbers may be shown.
     pub fn served(&self) -> Served {
-        match &self.doubt {
-            None => Served::Probability,
-            Some(reason) => Served::Rank {
-                reason: reason.clone(),
-            },
-        }
+        self.doubt.clone().into()
     }
 
     /// Where its inputs lay in training.
@@ -278,7 +290,11 @@ fn errors(rows: &[OutOfFold], cap: f64) -> (f64, f64) {
 /// What past forecasts said of a horizon, sorted, thinned to [`RANKS`].
 fn ranks(rows: &[OutOfFold], horizon: f64) -> Vec<f32> {
     let said = |row: &OutOfFold| row.distribution.probability_within(horizon) as f32;
-    let mut all: Vec<f32> = rows.iter().map(said).collect();
+    thinned(rows.iter().map(said).collect())
+}
+
+/// Sorted, and thinned to [`RANKS`].
+fn thinned(mut all: Vec<f32>) -> Vec<f32> {
     all.sort_by(f32::total_cmp);
     let step = all.len().div_ceil(RANKS).max(1);
     all.into_iter().step_by(step).collect()
@@ -305,149 +321,6 @@ fn inputs(material: &Material) -> Vec<InputRange> {
         })
     };
     signals.filter_map(range).collect()
-}
-
-/// A model under its name, as it serves.
-#[derive(Debug)]
-pub struct Serving {
-    id: ModelId,
-    model: TrainedModel,
-}
-
-impl Serving {
-    /// Lets a model serve under this name.
-    pub fn new(id: ModelId, model: TrainedModel) -> Self {
-        Self { id, model }
-    }
-
-    fn state(&self, bytes: &[u8]) -> FleetState {
-        let state = postcard::from_bytes(bytes).ok();
-        let fitting = state.filter(|state| self.model.fleet.fits(state));
-        fitting.unwrap_or_else(|| self.model.fleet.start(None))
-    }
-
-    fn encoded(state: &FleetState) -> Vec<u8> {
-        // Plain numbers: postcard writes them all. An empty state starts over with no age.
-        postcard::to_allocvec(state).unwrap_or_default()
-    }
-
-    fn within(&self, life: &RulDistribution) -> Vec<FailureWithin> {
-        let horizons = self.model.horizons_s.iter().zip(&self.model.ranks);
-        let one = |(horizon, past): (&f64, &Vec<f32>)| {
-            let probability = life.probability_within(*horizon);
-            let reason = self.model.doubt.clone();
-            let shown = match reason {
-                None => Shown::Calibrated,
-                Some(_) => Shown::Rank,
-            };
-            let less = past.partition_point(|said| f64::from(*said) < probability);
-            FailureWithin {
-                horizon_s: *horizon,
-                probability: (shown == Shown::Calibrated).then_some(probability),
-                rank: (!past.is_empty()).then(|| less as f64 / past.len() as f64),
-                shown,
-                reason,
-            }
-        };
-        horizons.map(one).collect()
-    }
-}
-
-impl Forecaster for Serving {
-    fn id(&self) -> &ModelId {
-        &self.id
-    }
-
-    fn cycles(&self) -> &CycleSpec {
-        &self.model.cycles
-    }
-
-    fn start(&self, age: Option<f64>) -> Vec<u8> {
-        Self::encoded(&self.model.fleet.start(age))
-    }
-
-    fn push(&self, state: &mut Vec<u8>, row: &CycleRow) {
-        let mut known = self.state(state);
-        self.model.fleet.push(&mut known, row);
-        *state = Self::encoded(&known);
-    }
-
-    fn outlook(&self, state: &[u8], cycle_s: f64) -> Option<Outlook> {
-        let state = self.state(state);
-        let forecast = self.model.fleet.predict(&state)?;
-        let prior = self.model.life.as_ref().zip(state.age());
-        let prior = prior.map(|(life, age)| life.remaining(age, &[]));
-        let seen = Some((&forecast.distribution, PrognosisFamily::Fleet));
-        let combined = combine(prior.as_ref(), seen)?;
-        let mut notes = Vec::new();
-        if forecast.basis == Basis::WindowOnly {
-            notes.push("window_only".to_owned());
-        }
-        if !combined.distribution.quantile(0.9).is_finite() {
-            notes.push("beyond_cap".to_owned());
-        }
-        // Nothing was learned beyond the cap, so no more than that is promised.
-        let life = combined.distribution.scaled(cycle_s);
-        let most = self.model.fleet.cap() * cycle_s;
-        let quantile = |level: f64| {
-            let quantile = life.quantile(level);
-            if quantile.is_finite() { quantile } else { most }
-        };
-        let fan = FAN.iter().map(|&level| (level, life.quantile(level)));
-        let fan = fan.filter(|(_, rul_s)| rul_s.is_finite());
-        let hazard = life.hazard_now() * 86_400.0;
-        let is_calibrated = self.model.doubt.is_none();
-        Some(Outlook {
-            family: combined.family,
-            quantiles_s: [quantile(0.1), quantile(0.5), quantile(0.9)],
-            detail: ForecastDetail {
-                component: self.model.component.clone(),
-                fan: fan
-                    .map(|(level, rul_s)| FanQuantile { level, rul_s })
-                    .collect(),
-                within: self.within(&life),
-                hazard_per_day: (is_calibrated && hazard.is_finite()).then_some(hazard),
-                notes,
-                ..ForecastDetail::default()
-            },
-        })
-    }
-
-    fn explain(&self, state: &[u8], cycle_s: f64, detail: &mut ForecastDetail) {
-        let Some(why) = self.model.fleet.explain(&self.state(state)) else {
-            return;
-        };
-        let contributions = why.contributions.iter().take(CONTRIBUTIONS);
-        detail.contributions = contributions
-            .map(|part| ForecastContribution {
-                feature: match &part.signal {
-                    Some(signal) => format!("{signal}:{}", aspect(part.aspect)),
-                    None => aspect(part.aspect).to_owned(),
-                },
-                rul_s: part.cycles * cycle_s,
-            })
-            .collect();
-        let similar = why.similar.iter().take(SIMILAR);
-        detail.similar = similar
-            .map(|life| SimilarLife {
-                asset: life.asset.clone(),
-                failed: life.end == LifeEnd::Failed,
-                rul_s: f64::from(life.remained) * self.model.cycles.cycle_s,
-                similarity: (-life.distance).exp(),
-            })
-            .collect();
-    }
-}
-
-fn aspect(aspect: Aspect) -> &'static str {
-    match aspect {
-        Aspect::Age => "age",
-        Aspect::Level => "level",
-        Aspect::Trend => "trend",
-        Aspect::Spread => "spread",
-        Aspect::SinceNew => "since_new",
-        Aspect::Course => "course",
-    }
 }
 
 #[cfg(test)]

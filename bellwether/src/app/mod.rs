@@ -46,7 +46,7 @@ use crate::{
     outcomes::Outcomes,
     overseer::Overseer,
     pipeline::{Pipeline, PipelineParts},
-    prognosis::{gather::Sources, trainer::Trainer},
+    prognosis::{drift::DriftWatch, gather::Sources, trainer::Trainer},
     recalibration::Recalibrator,
     rules::Keeper,
 };
@@ -286,7 +286,8 @@ impl App {
         };
         tasks.reader("the overseer", overseer.run(readers_stop.clone()));
         let trainer = trainer(&self.config, &parts, &self.models);
-        tasks.reader("the training", trainer.run(readers_stop.clone()));
+        let drift = DriftWatch::new(parts.events.clone(), self.config.prognosis.drift_every);
+        tasks.reader("the training", trainer.run(drift, readers_stop.clone()));
         let uses = save_uses(parts.service.clone(), readers_stop.clone());
         tasks.reader("the uses of credentials", uses);
         tracing::info!(data_dir = %self.data_dir.path().display(), config = ?self.config.log.level, "running");

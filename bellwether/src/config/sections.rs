@@ -32,6 +32,9 @@ pub(crate) struct Prognosis {
     /// without it only when a person asks. What is trained is judged beside what serves and
     /// promoted by a person.
     pub(crate) retrain_every: Option<Duration>,
+    /// `drift_every`: how often what machines measure is held against what the models that serve
+    /// learned from.
+    pub(crate) drift_every: Duration,
 }
 
 /// `[service]`: assets, orders and people.
@@ -157,8 +160,17 @@ impl Prognosis {
             }
             Ok(every)
         })?;
+        let drift = keys.checked("prognosis.drift_every", |value| {
+            let every = Duration::from_value(value)?;
+            if every < Duration::from_secs(1) {
+                return Err("use at least 1s".to_owned());
+            }
+            Ok(every)
+        })?;
         Ok(Self {
             retrain_every: every.map(|(every, _)| every),
+            // A mean over a week does not move faster.
+            drift_every: drift.map_or(Duration::from_hours(24), |(every, _)| every),
         })
     }
 }

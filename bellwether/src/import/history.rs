@@ -16,10 +16,9 @@ use historian::{Journal, JournalConfig};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use service::{
-    AssetLives, HistoryKind, HistoryOptions, HistoryReport, LivesQuery, MAX_ONBOARD_BYTES, Service,
-    ServiceConfig,
+    HistoryKind, HistoryOptions, HistoryReport, MAX_ONBOARD_BYTES, Service, ServiceConfig,
 };
-use telemetry::{AssetModel, Event, JournalRecord, JournalWriter, SystemClock};
+use telemetry::{JournalWriter, SystemClock};
 
 use crate::{
     app::DataDir,
@@ -221,7 +220,6 @@ enum Taker {
 struct Folder {
     service: Service,
     journal: Journal,
-    models: Arc<BTreeMap<telemetry::AssetModelId, Arc<AssetModel>>>,
     _held: DataDir,
 }
 
@@ -239,7 +237,7 @@ impl Taker {
         // The analytics hears at its next start when lives began.
         journal.register_reader(pipeline::READER).await?;
         let config = ServiceConfig {
-            models: Arc::clone(&models),
+            models,
             ..ServiceConfig::default()
         };
         let service = Service::open(&held.file("service.db"), config, Arc::new(SystemClock))
@@ -248,7 +246,6 @@ impl Taker {
         Ok(Self::Folder(Box::new(Folder {
             service,
             journal,
-            models,
             _held: held,
         })))
     }
@@ -296,38 +293,11 @@ impl Folder {
         csv: &[u8],
         options: &HistoryOptions,
     ) -> Result<HistoryReport> {
-        let before = self.lives().await?;
-        let report = self.service.import_history(kind, csv, options).await?;
-        if report.applied {
-            let begun = service::history::begun(&before, &self.lives().await?);
-            let events: Vec<Event> = begun
-                .into_iter()
-                .map(|(asset, at)| Event::LifeBegan { asset, at })
-                .collect();
-            if !events.is_empty() {
-                let record = JournalRecord {
-                    events,
-                    ..JournalRecord::default()
-                };
-                self.journal.append(record).await?;
-            }
+        let (report, events) = self.service.import_history(kind, csv, options).await?;
+        for record in service::history::journal_records(events) {
+            self.journal.append(record).await?;
         }
         Ok(report)
-    }
-
-    async fn lives(&self) -> Result<Vec<AssetLives>> {
-        let mut all = Vec::new();
-        for model in self.models.values() {
-            let Some(spec) = &model.prognosis else {
-                continue;
-            };
-            let query = LivesQuery {
-                model: model.id.clone(),
-                component: spec.component.clone(),
-            };
-            all.extend(self.service.lives(&query).await?);
-        }
-        Ok(all)
     }
 }
 

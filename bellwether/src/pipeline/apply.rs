@@ -169,12 +169,14 @@ impl Worker {
                 Event::DeviceOffline { device, .. } => (device, false),
                 // Analytics leaves late rows out by itself; the event is for people.
                 Event::LateReadings { .. }
-                | Event::LifeBegan { .. }
                 | Event::ModelPromoted { .. }
+                | Event::Recorded { .. }
                 | Event::RulesChanged { .. }
                 | Event::Listening { .. }
                 | Event::AlertsRecalibrated { .. } => continue,
-                Event::WorkOrderClosed { asset, .. } | Event::NormalAccepted { asset, .. } => {
+                Event::WorkOrderClosed { asset, .. }
+                | Event::NormalAccepted { asset, .. }
+                | Event::LifeBegan { asset, .. } => {
                     applied.relearning.insert(asset.clone());
                     continue;
                 }

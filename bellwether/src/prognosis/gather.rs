@@ -12,13 +12,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use analytics::{
     Assignment, Fleet, WatchedLife,
-    prognosis::lives::{CycleRow, Life, LifeEnd},
+    prognosis::{
+        cycles::Cycle,
+        diary::{ARCHIVE_CODES, Diary},
+        lives::{CycleRow, Life, LifeEnd},
+        trained::Watched,
+    },
 };
 use anyhow::Result;
 use historian::{SeriesInfo, SeriesKey, Store};
 use serde::{Deserialize, Serialize};
 use service::{AssetLives, RecordedLife, Service};
-use telemetry::{AssetId, AssetModel, DeviceId, Event, JournalRecord, ReadingBatch, Timestamp};
+use telemetry::{
+    AssetId, AssetModel, AssetModelId, DeviceId, Event, JournalRecord, ReadingBatch, Timestamp,
+};
 
 /// Readings taken from the historian at a time: some ten megabytes.
 const READINGS_AT_ONCE: u64 = 200_000;
@@ -48,8 +55,16 @@ pub(crate) struct GatheredLife {
     pub(crate) age: Option<f64>,
     /// From, to (microseconds) and the means of each cycle.
     pub(crate) cycles: Vec<(i64, i64, CycleRow)>,
+    /// The starts in each.
+    pub(crate) starts: Vec<u16>,
+    /// When it began, when that is known; microseconds.
+    pub(crate) began: Option<i64>,
     /// Whether its end is a failure that was watched.
     pub(crate) failed: bool,
+    /// When it failed, watched to its end or not.
+    pub(crate) failed_at: Option<i64>,
+    /// The error codes the device said in it, and when.
+    pub(crate) heard: Vec<(i64, String)>,
 }
 
 impl GatheredLife {
@@ -64,6 +79,21 @@ impl GatheredLife {
             } else {
                 LifeEnd::Censored
             },
+        }
+    }
+
+    /// What is known beside its rows.
+    pub(crate) fn watched(&self, diary: &Arc<Diary>) -> Watched {
+        let ends: Vec<i64> = self.cycles.iter().map(|(_, to, _)| *to).collect();
+        // After the last cycle nobody looked; a record may know more, and is not asked.
+        let last = ends.last().copied().unwrap_or(i64::MIN);
+        Watched {
+            began: self.began,
+            starts: self.starts.clone(),
+            failed_at: self.failed_at,
+            known_until: self.ended_at.map_or(last, |end| last.min(end.as_micros())),
+            ends,
+            diary: Arc::clone(diary),
         }
     }
 }
@@ -89,6 +119,35 @@ pub(crate) async fn gather(
         }
     }
     Ok(best.1)
+}
+
+/// What is known of each machine of a kind beside its measurements: what was imported, and what its
+/// devices said.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(crate) async fn diaries(
+    service: &Service,
+    kind: &AssetModelId,
+    lives: &[GatheredLife],
+) -> Result<BTreeMap<AssetId, Arc<Diary>>> {
+    let mut diaries: BTreeMap<AssetId, Diary> = BTreeMap::new();
+    let empty = || Diary::new(ARCHIVE_CODES);
+    for life in lives {
+        let diary = diaries.entry(life.asset.clone()).or_insert_with(empty);
+        for (at, code) in &life.heard {
+            diary.code(*at, code);
+        }
+    }
+    for (asset, at, what) in service.recorded(kind).await? {
+        if let Some(diary) = diaries.get_mut(&asset) {
+            diary.hear(at.as_micros(), &what);
+        }
+    }
+    let shared = diaries.into_iter();
+    Ok(shared
+        .map(|(asset, diary)| (asset, Arc::new(diary)))
+        .collect())
 }
 
 /// How many values the rows hold.
@@ -228,9 +287,13 @@ impl Watch {
 
     /// The life that was just seen.
     fn lived(&self, recorded: &RecordedLife) -> Option<GatheredLife> {
-        let WatchedLife { age, cycles, .. } = self.fleet.lives(&self.asset).into_iter().next()?;
+        let watched = self.fleet.lives(&self.asset).into_iter().next()?;
+        let WatchedLife {
+            age, cycles, heard, ..
+        } = watched;
         let began = recorded.from.map_or(i64::MIN, Timestamp::as_micros);
         let rows = cycles.iter().filter(|cycle| cycle.from >= began);
+        let starts = rows.clone().map(Cycle::starts).collect();
         let cycles: Vec<_> = rows
             .map(|cycle| (cycle.from, cycle.to, cycle.row()))
             .collect();
@@ -239,7 +302,16 @@ impl Watch {
             cycles.iter().map(|(from, to, _)| to - from).sum::<i64>() / cycles.len() as i64;
         let watched_to_the_end =
             |end: Timestamp| end.as_micros().saturating_sub(*last) <= WATCHED_TO_THE_END * length;
+        let end = recorded.to.map_or(i64::MAX, Timestamp::as_micros);
+        let heard = heard.codes(began, end);
         Some(GatheredLife {
+            starts,
+            began: recorded.from.map(Timestamp::as_micros),
+            failed_at: recorded
+                .to
+                .filter(|_| recorded.failed)
+                .map(Timestamp::as_micros),
+            heard: heard.map(|(at, code)| (at, code.to_owned())).collect(),
             asset: self.asset.clone(),
             ended_at: recorded.to,
             age: if recorded.from.is_some() { age } else { None },

@@ -11,6 +11,7 @@
 //! The models themselves are pure and live in `analytics`; here is what reads, waits and
 //! writes.
 
+pub(crate) mod drift;
 pub(crate) mod gather;
 mod score;
 pub(crate) mod serve;

@@ -8,10 +8,12 @@
 //! A life that ended without a failure shows only that it lasted at least so long; its
 //! forecasts are kept with the mark and left out of summaries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use analytics::prognosis::{
+    diary::Diary,
     distribution::RulDistribution,
+    moment::{Counters, Moment, Past, RECENT},
     serving::{Forecaster, ModelId, Outlook},
 };
 use anyhow::Result;
@@ -22,7 +24,11 @@ use telemetry::{
     PrognosisOutcome, Timestamp,
 };
 
-use super::{gather::gather, serve, trainer::Trainer};
+use super::{
+    gather::{GatheredLife, diaries, gather},
+    serve,
+    trainer::Trainer,
+};
 
 /// Forecasts of a life that are scored: one in so many that at most this many are left.
 const MOST: usize = 200;
@@ -42,14 +48,7 @@ impl Scorer {
     /// # Errors
     /// When something cannot be read or written; what was not scored is looked at again.
     pub(super) async fn look(&mut self, trainer: &Trainer) -> Result<()> {
-        let promotions = trainer.registry.promotions(None).await?;
-        // The first entry of a kind is the newest.
-        let mut champions: BTreeMap<AssetModelId, u32> = BTreeMap::new();
-        for promotion in promotions {
-            champions
-                .entry(promotion.asset_model)
-                .or_insert(promotion.version);
-        }
+        let champions = trainer.champions().await?;
         for (asset_model, champion) in champions {
             self.kind(trainer, &asset_model, champion).await?;
         }
@@ -162,10 +161,12 @@ async fn shadow(
     if newer.is_empty() {
         return Ok(scores);
     }
-    let watched = gather(&trainer.sources, model, lives).await?;
-    let Some(watched) = watched.iter().find(|one| one.ended_at == life.to) else {
+    let gathered = gather(&trainer.sources, model, lives).await?;
+    let diaries = diaries(&trainer.sources.service, asset_model, &gathered).await?;
+    let Some(watched) = gathered.iter().find(|one| one.ended_at == life.to) else {
         return Ok(scores);
     };
+    let diary = diaries.get(&lives.asset).map(|diary| &**diary);
     let assets = trainer.sources.service.asset(&lives.asset).await?;
     let Some(device) = assets.and_then(|asset| asset.devices.first().cloned()) else {
         return Ok(scores);
@@ -177,7 +178,7 @@ async fn shadow(
             checksum: card.checksum.clone(),
         };
         let forecaster = serve::load(&id, &trainer.registry)?;
-        let outlooks = replay(&*forecaster, watched);
+        let outlooks = replay(&*forecaster, watched, diary);
         let step = outlooks.len().div_ceil(MOST).max(1);
         for (at, outlook) in outlooks.iter().step_by(step) {
             let said = Said {
@@ -197,15 +198,38 @@ async fn shadow(
 /// What a model says after each cycle of a life.
 fn replay(
     forecaster: &dyn Forecaster,
-    life: &super::gather::GatheredLife,
+    life: &GatheredLife,
+    diary: Option<&Diary>,
 ) -> Vec<(Timestamp, Outlook)> {
     let mut state = forecaster.start(life.age);
     let mut outlooks = Vec::new();
     let first = life.cycles.first().map_or(0, |(from, ..)| *from);
+    let means = life.cycles.iter().map(|(.., row)| {
+        let both = row.settings.iter().chain(&row.values);
+        both.map(|value| *value as f32).collect()
+    });
+    let means: Vec<Vec<f32>> = means.collect();
+    let ends = life.cycles.iter().map(|(_, to, _)| *to);
+    let past: Vec<Past<'_>> = ends
+        .zip(&means)
+        .map(|(at, values)| Past { at, values })
+        .collect();
+    let mut counters = (life.age == Some(0.0)).then(Counters::default);
     for (index, (_, to, row)) in life.cycles.iter().enumerate() {
         forecaster.push(&mut state, row);
+        if let Some(counters) = &mut counters {
+            counters.cycles += 1;
+            counters.starts += life.starts.get(index).map_or(0, |n| u64::from(*n));
+        }
         let cycle_s = to.saturating_sub(first) as f64 / 1e6 / (index + 1) as f64;
-        if let Some(outlook) = forecaster.outlook(&state, cycle_s) {
+        let moment = Moment {
+            at: *to,
+            began: life.began,
+            counters,
+            recent: &past[(index + 1).saturating_sub(RECENT)..=index],
+            diaries: diary.as_slice(),
+        };
+        if let Some(outlook) = forecaster.outlook(&state, cycle_s, &moment) {
             outlooks.push((Timestamp::from_micros(*to), outlook));
         }
     }

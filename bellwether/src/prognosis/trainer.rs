@@ -17,6 +17,7 @@ use std::{
 
 use analytics::prognosis::{
     cycles::CycleSpec,
+    diary::Diary,
     fleet::FleetConfig,
     life::LifeRecord,
     trained::{Material, Trained, TrainedModel},
@@ -27,11 +28,12 @@ use historian::{
 };
 use serde_json::json;
 use service::{AssetLives, LivesQuery};
-use telemetry::{AssetModel, AssetModelId, Clock, PrognosisSpec, Timestamp};
+use telemetry::{AssetId, AssetModel, AssetModelId, Clock, PrognosisSpec, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    gather::{GatheredLife, Sources, gather},
+    drift::DriftWatch,
+    gather::{GatheredLife, Sources, diaries, gather},
     score::Scorer,
 };
 
@@ -59,7 +61,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Never; what goes wrong with a job is written to the job.
-    pub(crate) async fn run(self, stop: CancellationToken) -> Result<()> {
+    pub(crate) async fn run(self, mut drift: DriftWatch, stop: CancellationToken) -> Result<()> {
         let mut changes = self.registry.changes();
         let mut scorer = Scorer::default();
         loop {
@@ -72,6 +74,9 @@ impl Trainer {
             if let Err(error) = scorer.look(&self).await {
                 tracing::warn!(error = format!("{error:#}"), "forecasts are not scored yet");
             }
+            if let Err(error) = drift.look(&self).await {
+                tracing::warn!(error = format!("{error:#}"), "drift is not looked at yet");
+            }
             changes.mark_unchanged();
             tokio::select! {
                 _ = changes.changed() => {}
@@ -79,6 +84,21 @@ impl Trainer {
                 () = stop.cancelled() => return Ok(()),
             }
         }
+    }
+
+    /// The versions that serve, by kind of machine.
+    ///
+    /// # Errors
+    /// When the registry cannot be read.
+    pub(super) async fn champions(&self) -> Result<BTreeMap<AssetModelId, u32>> {
+        let mut champions = BTreeMap::new();
+        // The first entry of a kind is the newest.
+        for promotion in self.registry.promotions(None).await? {
+            champions
+                .entry(promotion.asset_model)
+                .or_insert(promotion.version);
+        }
+        Ok(champions)
     }
 
     /// Does the jobs that wait.
@@ -133,7 +153,13 @@ impl Trainer {
         let cycles = CycleSpec::of(model)
             .with_context(|| format!("asset model {} names no signal", job.asset_model))?;
         let (recorded, lives) = self.gather(job, model, spec, stop).await?;
-        let material = material(job, spec, cycles, &recorded, &lives, self.clock.now());
+        let diaries = diaries(&self.sources.service, &job.asset_model, &lives).await?;
+        let past = Past {
+            recorded: &recorded,
+            lives: &lives,
+            diaries: &diaries,
+        };
+        let material = material(job, spec, cycles, &past, self.clock.now());
         let calendar_cycle_s = material.cycle_s;
         let trained = self.fit(job, material, stop).await?;
         let mut new = self.describe(job, spec, &lives, &trained)?;
@@ -259,6 +285,7 @@ impl Trainer {
                 "fleet": trained.model.metrics(),
                 "inputs": trained.model.inputs(),
                 "served": trained.model.served(),
+                "contests": trained.contests,
             }),
             calibration: serde_json::to_value(&trained.calibration)?,
         })
@@ -295,13 +322,23 @@ impl Trainer {
     }
 }
 
+/// The past of the machines of a kind.
+struct Past<'a> {
+    recorded: &'a [AssetLives],
+    lives: &'a [GatheredLife],
+    diaries: &'a BTreeMap<AssetId, Arc<Diary>>,
+}
+
 /// What a job learns from.
 fn material(
     job: &TrainingJob,
     spec: &PrognosisSpec,
     cycles: CycleSpec,
-    recorded: &[AssetLives],
-    lives: &[GatheredLife],
+    Past {
+        recorded,
+        lives,
+        diaries,
+    }: &Past<'_>,
     now: Timestamp,
 ) -> Material {
     let lengths: Vec<f64> = lives
@@ -332,6 +369,11 @@ fn material(
         })
     };
     let records = recorded.iter().flat_map(|asset| &asset.lives);
+    // Every asset with a life has a diary, if only an empty one.
+    let watched = lives.iter().filter_map(|life| {
+        let diary = diaries.get(&life.asset)?;
+        Some(life.watched(diary))
+    });
     Material {
         cycles,
         component: spec.component.clone(),
@@ -340,6 +382,7 @@ fn material(
         fleet: FleetConfig::default(),
         records: records.filter_map(record).collect(),
         lives: lives.iter().map(GatheredLife::life).collect(),
+        watched: watched.collect(),
         cycle_s,
         seed: job.seed,
     }

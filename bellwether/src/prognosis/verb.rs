@@ -101,7 +101,7 @@ pub(crate) async fn run(args: TrainArgs) -> Result<()> {
         number("/metrics/baseline_rmse_cycles"),
     );
     if let Some(reason) = card
-        .pointer("/metrics/served/reason")
+        .pointer("/metrics/served/reason/en")
         .and_then(Value::as_str)
     {
         println!("its probabilities are not shown, only ranks: {reason}");

@@ -10,8 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use service::{AssetLives, HistoryKind, HistoryOptions, HistoryRecord, HistoryReport, LivesQuery};
-use telemetry::{AssetId, Event, JournalRecord, JournalWriter, Timestamp};
+use service::{HistoryKind, HistoryOptions, HistoryRecord, HistoryReport};
+use telemetry::{AssetId, JournalWriter, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -112,14 +112,13 @@ pub(crate) async fn import(
     asked: Asked,
     Raw(csv): Raw<MAX_BODY_BYTES>,
 ) -> Result<Response, Problem> {
-    let before = lives(&api).await?;
-    let report = api
+    let (report, events) = api
         .parts
         .service
         .import_history(asked.kind, &csv, &asked.options)
         .await?;
-    if report.applied {
-        tell_lives(&api, &before).await?;
+    for record in service::history::journal_records(events) {
+        api.parts.journal.append(record).await?;
     }
     if report.errors.is_empty() {
         return Ok(Json(report).into_response());
@@ -139,41 +138,6 @@ pub(crate) async fn import(
     *response.body_mut() = body.into_response().into_body();
     debug_assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     Ok(response)
-}
-
-/// The lives of every kind of machine that is learned.
-async fn lives(api: &Shared) -> Result<Vec<AssetLives>, Problem> {
-    let mut all = Vec::new();
-    for model in api.parts.models.values() {
-        let Some(spec) = &model.prognosis else {
-            continue;
-        };
-        let query = LivesQuery {
-            model: model.id.clone(),
-            component: spec.component.clone(),
-        };
-        all.extend(api.parts.service.lives(&query).await?);
-    }
-    Ok(all)
-}
-
-/// Tells analytics where present lives began, as far as that is new: through the journal, so
-/// that a replay hears it at the same place.
-async fn tell_lives(api: &Shared, before: &[AssetLives]) -> Result<(), Problem> {
-    let after = lives(api).await?;
-    let begun = service::history::begun(before, &after);
-    let events: Vec<Event> = begun
-        .into_iter()
-        .map(|(asset, at)| Event::LifeBegan { asset, at })
-        .collect();
-    if !events.is_empty() {
-        let record = JournalRecord {
-            events,
-            ..JournalRecord::default()
-        };
-        api.parts.journal.append(record).await?;
-    }
-    Ok(())
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -37,7 +37,8 @@ const RETRY: Duration = Duration::from_secs(2);
 const FETCH_ALL_FROM: usize = 4;
 
 /// Follow changes: `event: asset` (an `AssetSummary`, once a second and asset at most),
-/// `event: case` (a `CaseView`), `event: work_order` (a `WorkOrderView`), `event: lagged` (events were
+/// `event: case` (a `CaseView`), `event: work_order` (a `WorkOrderView`),
+/// `event: drift` (`asset_model` and a `DriftWarning`, or null when it is over), `event: lagged` (events were
 /// lost, `missed` of them when that is known; ask the API afresh).
 #[utoipa::path(get, path = "/stream", tag = "system",
     responses((status = 200, body = String, content_type = "text/event-stream"),

@@ -100,6 +100,7 @@ impl MemoryJournal {
                 Event::WorkOrderClosed { .. } => "closed".into(),
                 Event::NormalAccepted { .. } => "normal".into(),
                 Event::LifeBegan { .. } => "new".into(),
+                Event::Recorded { .. } => "recorded".into(),
                 Event::ModelPromoted { .. } => "promoted".into(),
                 Event::RulesChanged { .. } => "rules".into(),
                 Event::Listening { .. } => "listening".into(),

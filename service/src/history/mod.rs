@@ -19,7 +19,7 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetId, AssetModelId, ComponentId, Timestamp};
+use telemetry::{AssetId, AssetModelId, ComponentId, Event, JournalRecord, Timestamp};
 
 use crate::OnboardError;
 
@@ -183,8 +183,25 @@ pub struct LivesQuery {
     pub component: Option<ComponentId>,
 }
 
+/// Events of one journal record: a few hundred kilobytes, where a whole file of history would hold
+/// up whoever follows.
+const EVENTS_AT_ONCE: usize = 5_000;
+
+/// Events as records for the journal, in order.
+pub fn journal_records(mut events: Vec<Event>) -> Vec<JournalRecord> {
+    let mut records = Vec::new();
+    while !events.is_empty() {
+        let rest = events.split_off(events.len().min(EVENTS_AT_ONCE));
+        records.push(JournalRecord {
+            events: std::mem::replace(&mut events, rest),
+            ..JournalRecord::default()
+        });
+    }
+    records
+}
+
 /// The assets whose present life is known to have begun at another time than before, and when.
-pub fn begun(before: &[AssetLives], after: &[AssetLives]) -> Vec<(AssetId, Timestamp)> {
+pub(crate) fn begun(before: &[AssetLives], after: &[AssetLives]) -> Vec<(AssetId, Timestamp)> {
     let began = |lives: &AssetLives| lives.lives.last().and_then(|life| life.from);
     let known: BTreeMap<&AssetId, Option<Timestamp>> = before
         .iter()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{Row, Sqlite, Transaction};
-use telemetry::{AssetId, FailureMode, Outcome, Timestamp};
+use telemetry::{AssetId, AssetModelId, Event, FailureMode, Outcome, Recorded, Timestamp};
 
 use super::{Service, commit, failed};
 use crate::{
@@ -24,16 +24,50 @@ enum Became {
 }
 
 impl Service {
-    /// Takes in a file of the past: all of it, or with any error nothing.
+    /// Takes in a file of the past: all of it, or with any error nothing. What follows for those
+    /// who watch the machines comes back as events for the journal, so that a replay hears it at
+    /// the same place: what is newly known, and where present lives began.
     ///
     /// # Errors
-    /// [`ServiceError::Database`]. What is wrong with the file is in the report.
+    /// [`ServiceError::Database`] and [`ServiceError::Unreadable`]. What is wrong with the file is in the report.
     pub async fn import_history(
         &self,
         kind: HistoryKind,
         csv: &[u8],
         options: &HistoryOptions,
-    ) -> Result<HistoryReport, ServiceError> {
+    ) -> Result<(HistoryReport, Vec<Event>), ServiceError> {
+        let before = self.all_lives().await?;
+        let (report, mut events) = self.take(kind, csv, options).await?;
+        if report.applied {
+            let begun = history::begun(&before, &self.all_lives().await?);
+            let begun = begun.into_iter();
+            events.extend(begun.map(|(asset, at)| Event::LifeBegan { asset, at }));
+        }
+        Ok((report, events))
+    }
+
+    /// The lives of every kind of machine that is learned.
+    async fn all_lives(&self) -> Result<Vec<AssetLives>, ServiceError> {
+        let mut all = Vec::new();
+        for model in self.inner.registry.models().values() {
+            let Some(spec) = &model.prognosis else {
+                continue;
+            };
+            let query = LivesQuery {
+                model: model.id.clone(),
+                component: spec.component.clone(),
+            };
+            all.extend(self.lives(&query).await?);
+        }
+        Ok(all)
+    }
+
+    async fn take(
+        &self,
+        kind: HistoryKind,
+        csv: &[u8],
+        options: &HistoryOptions,
+    ) -> Result<(HistoryReport, Vec<Event>), ServiceError> {
         let doing = "importing a history";
         let mut problems = Problems::default();
         let (entries, rows) = history::read(csv, kind, options, self.now(), &mut problems);
@@ -43,8 +77,9 @@ impl Service {
             ..HistoryReport::default()
         };
         (report.errors, report.more_errors) = problems.into_sorted();
+        let mut events = Vec::new();
         if !report.errors.is_empty() {
-            return Ok(report);
+            return Ok((report, events));
         }
         let mut tx = self.begin(doing).await?;
         for entry in &entries {
@@ -52,6 +87,13 @@ impl Service {
                 Entry::Asset { .. } => put_asset(&mut tx, entry).await?,
                 Entry::Record(record) => put_record(&mut tx, record, self.now()).await?,
             };
+            // A note that was mended tells nothing new.
+            if matches!(
+                (&became, entry),
+                (Became::New, _) | (Became::Changed, Entry::Asset { .. })
+            ) {
+                events.extend(told(entry, self.now()));
+            }
             match became {
                 Became::New => report.new += 1,
                 Became::Changed => report.changed += 1,
@@ -61,11 +103,49 @@ impl Service {
         report.not_in_ledger = strangers(&mut tx, &entries).await?;
         if options.dry_run {
             // Dropped without a commit: nothing of it is written.
-            return Ok(report);
+            return Ok((report, Vec::new()));
         }
         commit(tx, doing).await?;
         report.applied = true;
-        Ok(report)
+        Ok((report, events))
+    }
+
+    /// What was imported about the assets of a kind beside their failures: error codes, renewals of
+    /// components, and static facts, in the words of the journal.
+    ///
+    /// # Errors
+    /// [`ServiceError::Database`].
+    pub async fn recorded(
+        &self,
+        model: &AssetModelId,
+    ) -> Result<Vec<(AssetId, Timestamp, Recorded)>, ServiceError> {
+        let doing = "reading what is on record";
+        let found = sqlx::query(
+            "WITH of_kind AS (
+                 SELECT id AS asset FROM assets WHERE model = ?1
+                 UNION SELECT asset FROM history_assets WHERE model = ?1)
+             SELECT asset, at, kind, component, code, '' AS facts FROM history_records
+                 WHERE kind IN ('maintenance', 'error') AND asset IN of_kind
+             UNION ALL SELECT asset, 0, 'facts', '', '', facts FROM history_assets
+                 WHERE asset IN of_kind
+             ORDER BY 1, 2, 3, 4, 5",
+        )
+        .bind(model.as_str())
+        .fetch_all(&self.inner.read)
+        .await
+        .map_err(failed(doing))?;
+        let recorded = found.iter().filter_map(|row| {
+            let asset = AssetId::new(row.get("asset")).ok()?;
+            let at = Timestamp::from_micros(row.get("at"));
+            let what = match row.get("kind") {
+                "facts" => Recorded::Facts {
+                    facts: serde_json::from_str(row.get("facts")).ok()?,
+                },
+                kind => recorded(kind, row.get("component"), row.get("code"))?,
+            };
+            Some((asset, at, what))
+        });
+        Ok(recorded.collect())
     }
 
     /// What was imported about an asset, or about all of them, oldest first.
@@ -154,6 +234,38 @@ impl Service {
             })
         });
         Ok(lives.collect())
+    }
+}
+
+/// What a row that was taken in tells those who watch the machine; failures are told as lives.
+fn told(entry: &Entry, now: Timestamp) -> Option<Event> {
+    let (asset, at, what) = match entry {
+        Entry::Asset { asset, facts, .. } => {
+            let facts = facts.clone();
+            (asset, now, Recorded::Facts { facts })
+        }
+        Entry::Record(record) => {
+            let what = recorded(&record.kind, &record.component, &record.code)?;
+            (&record.asset, record.at, what)
+        }
+    };
+    Some(Event::Recorded {
+        asset: asset.clone(),
+        at,
+        what,
+    })
+}
+
+/// An inspection renews nothing, and a renewal of the machine as a whole is a life of its own.
+fn recorded(kind: &str, component: &str, code: &str) -> Option<Recorded> {
+    match (kind, code) {
+        ("error", _) => Some(Recorded::Code {
+            code: code.to_owned(),
+        }),
+        ("maintenance", "replace" | "repair") if !component.is_empty() => Some(Recorded::Renewed {
+            component: component.to_owned(),
+        }),
+        _ => None,
     }
 }
 

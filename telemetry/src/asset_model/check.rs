@@ -319,7 +319,12 @@ impl AssetModel {
         let Some(spec) = &self.prognosis else {
             return Ok(());
         };
-        for (key, signals) in [("settings", &spec.settings), ("signals", &spec.signals)] {
+        let lists = [
+            ("settings", &spec.settings),
+            ("signals", &spec.signals),
+            ("codes", &spec.codes),
+        ];
+        for (key, signals) in lists {
             for (at, signal) in signals.iter().enumerate() {
                 let key = format!("prognosis.{key}[{at}]");
                 self.declared(&key, signal)?;

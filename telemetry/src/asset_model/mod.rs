@@ -22,7 +22,7 @@ pub use detection::{
     View,
 };
 pub use machine::{Bearing, Foundation, Machine, VibrationGroup, VibrationLimits};
-pub use prognosis::{PrognosisCosts, PrognosisSpec};
+pub use prognosis::{LifeAxis, PrognosisCosts, PrognosisSpec};
 pub use states::{ModeledState, OperatingRules, StateRule};
 
 /// A kind of machine, usually read from one TOML file.

@@ -14,6 +14,14 @@ pub struct PrognosisSpec {
     /// Running time of a cycle, in seconds: a thousandth to a hundredth of a usual life, and
     /// long against the signals' sampling. 1 to 2,592,000 (30 days).
     pub cycle_s: f64,
+    /// What a life is counted in: running time, or starts.
+    pub axis: LifeAxis,
+    /// Starts of a cycle where lives are counted in starts. 1 to 100,000.
+    pub cycle_starts: u32,
+    /// Signals by which a machine says error codes: a value above zero is the code `NAMEvalue`, as
+    /// in `error3` for the value 3 of the signal `error`; the same value again is no new code.
+    /// They are not looked at for wear. At most 4.
+    pub codes: Vec<SignalName>,
     /// Signals that say what is asked of the machine, such as load or speed set by people. They
     /// tell operating conditions apart and are not looked at for wear. At most 8.
     pub settings: Vec<SignalName>,
@@ -37,6 +45,9 @@ impl Default for PrognosisSpec {
         Self {
             // An hour: a life of months has some thousand of them.
             cycle_s: 3_600.0,
+            axis: LifeAxis::RunningTime,
+            cycle_starts: 1,
+            codes: Vec::new(),
             settings: Vec::new(),
             signals: Vec::new(),
             component: None,
@@ -46,6 +57,17 @@ impl Default for PrognosisSpec {
             costs: PrognosisCosts::default(),
         }
     }
+}
+
+/// What wears a machine, and therefore what its age is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifeAxis {
+    /// Running time: most wear.
+    #[default]
+    RunningTime,
+    /// Starts, from off or idle into running: starters, valves, brakes.
+    Starts,
 }
 
 /// Costs in any currency; only their ratio matters. Lead time and inspections say what can be
@@ -81,6 +103,8 @@ const YEAR_S: f64 = 31_536_000.0;
 const MAX_HORIZONS: usize = 8;
 /// Settings are told apart by rounding; with more of them no two cycles are alike.
 const MAX_SETTINGS: usize = 8;
+/// A code takes a signal's place in every row; controllers have one register, seldom two.
+const MAX_CODES: usize = 4;
 /// As many as analytics keeps of a device.
 const MAX_SIGNALS: usize = 64;
 
@@ -98,6 +122,12 @@ impl PrognosisSpec {
                 (1.0..=2_592_000.0).contains(&self.cycle_s),
                 "use 1 to 2,592,000 seconds",
             ),
+            (
+                "cycle_starts",
+                (1..=100_000).contains(&self.cycle_starts),
+                "use 1 to 100,000 starts",
+            ),
+            ("codes", self.codes.len() <= MAX_CODES, "at most 4"),
             ("settings", self.settings.len() <= MAX_SETTINGS, "at most 8"),
             ("signals", self.signals.len() <= MAX_SIGNALS, "at most 64"),
             (

@@ -4,8 +4,9 @@
 //! need not know how a forecast was made. What only some families can say is optional, and
 //! what an earlier release did not say yet has a default: stored findings stay readable.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::Explanation;
 use crate::{AssetId, AssetModelId, ComponentId, DeviceId, Timestamp};
 
 /// A prognosis, or the reason why there is none.
@@ -71,11 +72,20 @@ pub enum PrognosisFamily {
     LifeData,
     /// Life data as the prior, updated by telemetry.
     Combined,
+    /// What measurements, error codes, maintenance and facts were like before failures of the
+    /// past: tells whether one is near, not how much life is left.
+    Classifier,
 }
 
 impl PrognosisFamily {
     /// Every family, in order.
-    pub const ALL: [Self; 4] = [Self::Trend, Self::Fleet, Self::LifeData, Self::Combined];
+    pub const ALL: [Self; 5] = [
+        Self::Trend,
+        Self::Fleet,
+        Self::LifeData,
+        Self::Combined,
+        Self::Classifier,
+    ];
 
     /// The word in storage, API and configuration.
     pub const fn as_str(self) -> &'static str {
@@ -84,6 +94,7 @@ impl PrognosisFamily {
             Self::Fleet => "fleet",
             Self::LifeData => "life_data",
             Self::Combined => "combined",
+            Self::Classifier => "classifier",
         }
     }
 }
@@ -200,9 +211,31 @@ pub struct FailureWithin {
     pub rank: Option<f64>,
     /// How it may be read.
     pub shown: Shown,
-    /// Why it is no more than a rank.
+    /// Which family of model said it, when that is another than of the forecast as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub family: Option<PrognosisFamily>,
+    /// Why it is no more than a rank.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "reason"
+    )]
+    pub reason: Option<Explanation>,
+}
+
+/// A reason; an earlier release stored its English words alone.
+fn reason<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Explanation>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Both(Explanation),
+        English(String),
+    }
+    let stored = Option::<Stored>::deserialize(from)?;
+    Ok(stored.map(|stored| match stored {
+        Stored::Both(reason) => reason,
+        Stored::English(en) => Explanation { zh: en.clone(), en },
+    }))
 }
 
 /// What a group of features adds to a forecast.
@@ -262,12 +295,20 @@ mod tests {
                 probability: None,
                 rank: Some(0.9),
                 shown: Shown::Rank,
-                reason: Some("calibration error 0.2 is above 0.1".to_owned()),
+                family: Some(PrognosisFamily::Classifier),
+                reason: Some(Explanation {
+                    en: "calibration error 0.2 is above 0.1".to_owned(),
+                    zh: "校准误差 0.2 高于 0.1".to_owned(),
+                }),
             }],
             notes: vec!["window_only".to_owned()],
             ..ForecastDetail::default()
         };
         let text = serde_json::to_string(&detail).unwrap();
+        let english =
+            r#"{"horizon_s":1.0,"probability":null,"rank":0.5,"shown":"rank","reason":"no"}"#;
+        let earlier: FailureWithin = serde_json::from_str(english).unwrap();
+        assert_eq!(earlier.reason.unwrap().zh, "no");
         assert_eq!(
             serde_json::from_str::<ForecastDetail>(&text).unwrap(),
             detail

@@ -1,6 +1,7 @@
 //! May a model speak of probability?
 
 use serde::{Deserialize, Serialize};
+use telemetry::Explanation;
 
 use super::{Calibration, Reliability};
 
@@ -27,44 +28,71 @@ pub enum Served {
     /// Only as an order of who is worse off.
     Rank {
         /// Why not as probabilities.
-        reason: String,
+        reason: Explanation,
     },
 }
 
 impl Served {
-    fn rank(reason: String) -> Self {
-        Self::Rank { reason }
+    /// What speaks against probabilities; nothing where they are served.
+    pub fn doubt(&self) -> Option<&Explanation> {
+        match self {
+            Self::Probability => None,
+            Self::Rank { reason } => Some(reason),
+        }
+    }
+}
+
+impl From<Option<Explanation>> for Served {
+    fn from(doubt: Option<Explanation>) -> Self {
+        doubt.map_or(Self::Probability, |reason| Self::Rank { reason })
+    }
+}
+
+/// A reason in both languages.
+pub(crate) fn words(en: impl Into<String>, zh: impl Into<String>) -> Explanation {
+    Explanation {
+        en: en.into(),
+        zh: zh.into(),
     }
 }
 
 impl Calibration {
     /// The verdict on remaining lives: interval coverage, PIT, and every horizon's table.
     pub fn judge(&self) -> Served {
-        if self.assets < MIN_ASSETS {
-            return Served::rank(format!(
-                "{} lives were checked, at least {MIN_ASSETS} are needed",
-                self.assets
+        self.doubt().into()
+    }
+
+    fn doubt(&self) -> Option<Explanation> {
+        let checked = self.assets;
+        if checked < MIN_ASSETS {
+            return Some(words(
+                format!("{checked} lives were checked, at least {MIN_ASSETS} are needed"),
+                format!("只检验了 {checked} 个寿命，至少需要 {MIN_ASSETS} 个"),
             ));
         }
         let slack = TOLERANCE * self.coverage_error;
         if self.coverage + slack < COVERAGE.0 || self.coverage - slack > COVERAGE.1 {
-            return Served::rank(format!(
-                "the 80 % interval held {:.0} % of the truths",
-                100.0 * self.coverage
+            let held = 100.0 * self.coverage;
+            return Some(words(
+                format!("the 80 % interval held {held:.0} % of the truths"),
+                format!("80 % 区间只包含了 {held:.0} % 的真实值"),
             ));
         }
         if self.pit_p < MIN_PIT_P {
-            return Served::rank(format!(
-                "the truths do not fall evenly into the forecast (PIT, p = {:.0e})",
-                self.pit_p
+            let p = self.pit_p;
+            return Some(words(
+                format!("the truths do not fall evenly into the forecast (PIT, p = {p:.0e})"),
+                format!("真实值在预测分布中分布不均（PIT，p = {p:.0e}）"),
             ));
         }
-        for horizon in &self.horizons {
-            if let Some(reason) = horizon.reliability.doubt() {
-                return Served::rank(format!("within {}: {reason}", horizon.horizon));
-            }
-        }
-        Served::Probability
+        self.horizons.iter().find_map(|horizon| {
+            let Explanation { en, zh } = horizon.reliability.doubt()?;
+            let cycles = horizon.horizon;
+            Some(words(
+                format!("within {cycles:.1} cycles: {en}"),
+                format!("{cycles:.1} 个周期内：{zh}"),
+            ))
+        })
     }
 }
 
@@ -73,26 +101,29 @@ impl Reliability {
     pub fn judge(&self) -> Served {
         let cases = self.rows as f64 * self.base_rate.min(1.0 - self.base_rate);
         if cases < MIN_CASES {
-            return Served::rank(format!(
-                "{cases:.0} cases were checked, at least {MIN_CASES} are needed"
-            ));
+            return Some(words(
+                format!("{cases:.0} cases were checked, at least {MIN_CASES} are needed"),
+                format!("只检验了 {cases:.0} 个案例，至少需要 {MIN_CASES} 个"),
+            ))
+            .into();
         }
-        self.doubt().map_or(Served::Probability, Served::rank)
+        self.doubt().into()
     }
 
     /// What speaks against these probabilities; nothing while there are too few cases to tell.
-    fn doubt(&self) -> Option<String> {
+    fn doubt(&self) -> Option<Explanation> {
         let cases = self.rows as f64 * self.base_rate.min(1.0 - self.base_rate);
         if cases < MIN_CASES {
             return None;
         }
         if self.ece > MAX_ECE {
-            return Some(format!(
-                "what was said and what happened differ by {:.0} points",
-                100.0 * self.ece
+            let points = 100.0 * self.ece;
+            return Some(words(
+                format!("what was said and what happened differ by {points:.0} points"),
+                format!("预测与实际相差 {points:.0} 个百分点"),
             ));
         }
-        (self.skill() <= 0.0).then(|| "no better than the base rate".to_owned())
+        (self.skill() <= 0.0).then(|| words("no better than the base rate", "不优于基准失效率"))
     }
 }
 

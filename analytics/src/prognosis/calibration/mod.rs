@@ -19,6 +19,7 @@ mod reliability;
 
 pub use beta::Beta;
 pub use isotonic::Isotonic;
+pub(crate) use judge::words;
 pub use judge::{Served, kolmogorov_p};
 pub use reliability::{BINS, Bin, Reliability};
 

@@ -37,7 +37,10 @@ fn an_honest_forecast_may_speak_of_probability() {
     let Served::Rank { reason } = calibration.judge() else {
         panic!("the base rate is no forecast");
     };
-    assert!(reason.contains("no better than the base rate"), "{reason}");
+    assert!(
+        reason.en.contains("no better than the base rate"),
+        "{reason:?}"
+    );
     let no_horizon = Calibration::of(&checked, &[]).unwrap();
     assert_eq!(no_horizon.judge(), Served::Probability);
 }
@@ -54,13 +57,13 @@ fn who_is_too_sure_too_vague_or_biased_is_not_believed() {
         let Served::Rank { reason } = Calibration::of(&checked, &[]).unwrap().judge() else {
             panic!("{words}");
         };
-        assert!(reason.contains(words), "{reason}");
+        assert!(reason.en.contains(words), "{reason:?}");
     }
     let few = rows(&uniform(0.0, 100.0), 5, |u| 100.0 * u).len();
     assert_eq!(few, 50);
     let forecast = uniform(0.0, 100.0);
     let few = Calibration::of(&rows(&forecast, 5, |u| 100.0 * u), &[]).unwrap();
-    assert!(matches!(few.judge(), Served::Rank { reason } if reason.contains("5 lives")));
+    assert!(matches!(few.judge(), Served::Rank { reason } if reason.en.contains("5 lives")));
     assert!(Calibration::of(&[], &[]).is_none());
 }
 
@@ -94,7 +97,7 @@ fn a_probability_of_its_own_is_judged_by_its_table() {
     assert_eq!(right.unwrap().judge(), Served::Probability);
     assert!(matches!(table(|_| 0.99).judge(), Served::Rank { .. }));
     let rare = Reliability::of((0..1_000).map(|at| (0.001, at == 0))).unwrap();
-    assert!(matches!(rare.judge(), Served::Rank { reason } if reason.contains("1 cases")));
+    assert!(matches!(rare.judge(), Served::Rank { reason } if reason.en.contains("1 cases")));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //!
 //! | feature | of |
 //! |---|---|
-//! | mean and standard deviation over the last 3, 12 and 24 hours | each signal |
-//! | how often in the last 24 hours | each error code |
+//! | mean and standard deviation over the last 3, 12 and 24 units | each signal |
+//! | how often in the last 24 units | each error code |
 //! | days since it was last replaced | each component |
 //! | as given | each static fact |
 //!
-//! What is not known is NaN: also a code that was not heard on the first day of the watch, for
+//! A unit is an hour, or a cycle of the machine where lives are counted in cycles: what is fast for
+//! a starter is slow for a bearing. What is not known is NaN: also a code that was not heard on the first day of the watch, for
 //! nobody knows what was said before. A state takes what happened in the order of time and never looks
 //! ahead, so a row computed while it happens and one computed from an archive are the same.
 //! What a repair or a failure reveals (its code, its date, what was found) is not a feature of
@@ -18,20 +19,20 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// An hour in microseconds.
-const HOUR: i64 = 3_600_000_000;
-/// The windows in hours: a shift's part, half a day and a day, so that fast and slow changes
-/// tell apart.
+/// A day in microseconds.
+pub(crate) const DAY: f64 = 86_400e6;
+/// The windows in units; of hours a shift's part, half a day and a day, so that fast and slow
+/// changes tell apart.
 const WINDOWS: [i64; 3] = [3, 12, 24];
-/// The longest window.
-const LONGEST: i64 = 24 * HOUR;
-/// Rows kept of the last day: one a minute. Of more the oldest are forgotten.
+/// The longest window in units.
+pub(crate) const LONGEST: i64 = 24;
+/// Rows kept of the longest window: one a minute of a day. Of more the oldest are forgotten.
 const MAX_ROWS: usize = 1_440;
-/// Codes kept of the last day; a machine that says more has told enough.
+/// Codes kept of the longest window; a machine that says more has told enough.
 const MAX_CODES: usize = 1_000;
 
 /// What there is to know of a machine, by name and in order.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
     /// Signals.
     pub signals: Vec<String>,
@@ -41,20 +42,58 @@ pub struct Catalog {
     pub components: Vec<String>,
     /// Static facts, such as the year it was built.
     pub facts: Vec<String>,
+    /// The unit of the windows, in seconds.
+    pub unit_s: u32,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self {
+            signals: Vec::new(),
+            codes: Vec::new(),
+            components: Vec::new(),
+            facts: Vec::new(),
+            unit_s: 3_600,
+        }
+    }
+}
+
+/// A length of time as a feature's name has it: in the largest unit that tells it evenly.
+fn length(seconds: i64) -> String {
+    for (unit, name) in [(86_400, "d"), (3_600, "h"), (60, "min")] {
+        // A day is told as 24 hours, as everybody says it.
+        if seconds % unit == 0 && (unit < 86_400 || seconds > 3 * unit) {
+            return format!("{} {name}", seconds / unit);
+        }
+    }
+    format!("{seconds} s")
 }
 
 impl Catalog {
+    /// A window of so many units in microseconds.
+    fn window(&self, units: i64) -> i64 {
+        units * i64::from(self.unit_s.max(1)) * 1_000_000
+    }
+
+    /// The longest window in microseconds.
+    pub(crate) fn longest(&self) -> i64 {
+        self.window(LONGEST)
+    }
+
     /// The names of the features, in order.
     pub fn features(&self) -> Vec<String> {
+        let told = |units: i64| length(units * i64::from(self.unit_s.max(1)));
         let windows = self.signals.iter().flat_map(|signal| {
-            WINDOWS.iter().flat_map(move |h| {
+            WINDOWS.iter().flat_map(move |units| {
+                let window = told(*units);
                 [
-                    format!("{signal} mean {h} h"),
-                    format!("{signal} spread {h} h"),
+                    format!("{signal} mean {window}"),
+                    format!("{signal} spread {window}"),
                 ]
             })
         });
-        let codes = self.codes.iter().map(|code| format!("{code} in 24 h"));
+        let longest = told(LONGEST);
+        let codes = self.codes.iter().map(|code| format!("{code} in {longest}"));
         let since = self
             .components
             .iter()
@@ -75,6 +114,8 @@ pub struct FeatureState {
     replaced: Vec<Option<i64>>,
     code_count: usize,
     signals: usize,
+    /// The windows in microseconds.
+    windows: [i64; 3],
     /// When the first row or code came.
     began: Option<i64>,
 }
@@ -88,8 +129,18 @@ impl FeatureState {
             replaced: vec![None; catalog.components.len()],
             code_count: catalog.codes.len(),
             signals: catalog.signals.len(),
+            windows: WINDOWS.map(|units| catalog.window(units)),
             began: None,
         }
+    }
+
+    fn longest(&self) -> i64 {
+        self.windows[2]
+    }
+
+    /// Codes are heard since then, whenever rows came; never, if none.
+    pub(crate) fn listening_since(&mut self, since: Option<i64>) {
+        self.began = Some(since.unwrap_or(i64::MAX));
     }
 
     /// The signals at a time in microseconds, in the catalog's order; NaN where there is none.
@@ -105,7 +156,7 @@ impl FeatureState {
         while self
             .rows
             .front()
-            .is_some_and(|row| row.0 <= at.saturating_sub(LONGEST))
+            .is_some_and(|row| row.0 <= at.saturating_sub(self.longest()))
         {
             self.rows.pop_front();
         }
@@ -118,7 +169,7 @@ impl FeatureState {
             || self
                 .codes
                 .front()
-                .is_some_and(|c| c.0 <= at.saturating_sub(LONGEST))
+                .is_some_and(|c| c.0 <= at.saturating_sub(self.longest()))
         {
             self.codes.pop_front();
         }
@@ -137,21 +188,21 @@ impl FeatureState {
     /// Days since a component was replaced; none when nobody knows.
     pub fn age_days(&self, now: i64, component: usize) -> Option<f64> {
         let since = self.replaced.get(component).copied().flatten()?;
-        Some(now.saturating_sub(since) as f64 / (24 * HOUR) as f64)
+        Some(now.saturating_sub(since) as f64 / DAY)
     }
 
     /// Appends the features at a time to `out`; see the module documentation. What came later
     /// than `now` must not have been told yet.
     pub fn features(&self, now: i64, facts: &[f64], out: &mut Vec<f32>) {
         for signal in 0..self.signals {
-            for hours in WINDOWS {
-                let from = now.saturating_sub(hours * HOUR);
+            for window in self.windows {
+                let from = now.saturating_sub(window);
                 let recent = self.rows.iter().rev().take_while(|row| row.0 > from);
                 let (mean, spread) = moments(recent.map(|row| row.1[signal]));
                 out.extend([mean, spread]);
             }
         }
-        let from = now.saturating_sub(LONGEST);
+        let from = now.saturating_sub(self.longest());
         let mut counts = vec![0.0_f32; self.code_count];
         for (_, code) in self.codes.iter().rev().take_while(|code| code.0 > from) {
             counts[usize::from(*code)] += 1.0;
@@ -200,8 +251,12 @@ mod tests {
             codes: names(&["e1", "e2"]),
             components: names(&["pump"]),
             facts: names(&["age"]),
+            ..Catalog::default()
         }
     }
+
+    /// An hour in microseconds.
+    const HOUR: i64 = 3_600_000_000;
 
     fn features(state: &FeatureState, now: i64) -> Vec<f32> {
         let mut out = Vec::new();
@@ -247,6 +302,17 @@ mod tests {
         );
         assert_eq!(catalog.features().len(), row.len());
         assert_eq!(catalog.features()[5], "volt spread 24 h");
+        for (unit_s, name) in [
+            (60, "volt mean 3 min"),
+            (5, "volt mean 15 s"),
+            (172_800, "volt mean 6 d"),
+        ] {
+            let catalog = Catalog {
+                unit_s,
+                ..catalog.clone()
+            };
+            assert_eq!(catalog.features()[0], name);
+        }
     }
 
     proptest! {

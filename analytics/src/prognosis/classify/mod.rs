@@ -6,12 +6,15 @@
 //! known at the moment ([`FeatureState`]), is calibrated on machines it did not see, and one
 //! threshold for warnings is chosen by what false warnings may cost ([`choose_threshold`]).
 
+mod columns;
 mod features;
 pub(crate) mod logistic;
 mod model;
 mod threshold;
 
+pub use columns::Columns;
 pub use features::{Catalog, FeatureState};
 pub use logistic::Logistic;
+pub(crate) use model::{BETTER, log_score};
 pub use model::{Calibrator, ClassifierConfig, Examples, FailureModel, FittedFailures, Kind};
 pub use threshold::{Budget, Said, Threshold, choose_threshold};

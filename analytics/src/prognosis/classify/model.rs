@@ -8,12 +8,13 @@
 
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
+use telemetry::Explanation;
 
 use super::Logistic;
 use crate::{
     AnalyticsError,
     prognosis::{
-        calibration::{Beta, Isotonic, Reliability, Served},
+        calibration::{Beta, Isotonic, Reliability},
         trees::{Loss, Trees, TreesConfig},
     },
 };
@@ -26,7 +27,7 @@ const MIN_POSITIVE: usize = 20;
 /// that says "never" once too often shall lose, but not all.
 const EDGE: f64 = 1e-4;
 /// A simpler choice is kept unless the other is better by this part.
-const BETTER: f64 = 0.01;
+pub(crate) const BETTER: f64 = 0.01;
 
 /// Rows to learn from.
 #[derive(Debug, Clone)]
@@ -165,8 +166,8 @@ pub struct FailureModel {
     pub calibrator: Calibrator,
     /// How its probabilities came true on machines it had not seen.
     pub reliability: Reliability,
-    /// How they may be shown.
-    pub served: Served,
+    /// What speaks against showing them as probabilities.
+    pub doubt: Option<Explanation>,
 }
 
 /// A classifier, and what models like it said about machines that they had not seen.
@@ -214,7 +215,7 @@ impl FailureModel {
         let reliability = Reliability::of(table).ok_or_else(|| problem("there are no rows"))?;
         let model = Self {
             features: features.to_vec(),
-            served: reliability.judge(),
+            doubt: reliability.judge().doubt().cloned(),
             kind,
             calibrator,
             reliability,
@@ -307,7 +308,7 @@ fn cross_calibrated(at: usize, rows: &[(f64, bool)], folds: &[usize]) -> Option<
 }
 
 /// Mean negative log-likelihood; lower is better.
-fn log_score(rows: impl Iterator<Item = (f64, bool)>) -> f64 {
+pub(crate) fn log_score(rows: impl Iterator<Item = (f64, bool)>) -> f64 {
     let (mut n, mut sum) = (0.0, 0.0);
     for (p, y) in rows {
         let p = if y { p } else { 1.0 - p };
@@ -364,7 +365,7 @@ mod tests {
             FailureModel::fit(&names(), &examples(1), &ClassifierConfig::default()).unwrap();
         let table = &fitted.model.reliability;
         assert!(table.skill() > 0.4 && table.ece < 0.03, "{table:?}");
-        assert_eq!(fitted.model.served, Served::Probability);
+        assert_eq!(fitted.model.doubt, None);
         // The truth of the simulation at signals 0 and 2: 0.018 and 0.881.
         assert!((fitted.model.probability(&[0.0, 0.0]) - 0.018).abs() < 0.02);
         assert!((fitted.model.probability(&[2.0, 0.0]) - 0.881).abs() < 0.05);

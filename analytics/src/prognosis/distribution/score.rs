@@ -52,17 +52,6 @@ impl RulDistribution {
         let missed = truth - self.quantile(level);
         missed * (level - f64::from(u8::from(missed < 0.0)))
     }
-
-    /// The probability that the forecast gives to lives within `alpha` of the truth, as a part
-    /// of it.
-    ///
-    /// # Source
-    /// Saxena et al., "Metrics for offline evaluation of prognostic performance", IJPHM 1
-    /// (2010): the α-λ accuracy asks whether this is at least β.
-    pub fn mass_near(&self, truth: f64, alpha: f64) -> f64 {
-        let (low, high) = (truth * (1.0 - alpha), truth * (1.0 + alpha));
-        self.probability_within(high) - self.probability_before(low)
-    }
 }
 
 /// Twice the integral of the pinball loss over levels whose quantiles lie on a line that does

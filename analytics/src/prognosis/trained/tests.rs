@@ -1,6 +1,23 @@
-use telemetry::SignalName;
+use std::sync::Arc;
+
+use telemetry::{PrognosisFamily, Shown, SignalName};
 
 use super::*;
+use crate::prognosis::{
+    diary::{Diary, LIVE_CODES},
+    lives::CycleRow,
+    moment::{Moment, Past},
+    serving::{Forecaster, ModelId},
+};
+
+/// Nothing is known beside the rows.
+const NOTHING: Moment<'static> = Moment {
+    at: 0,
+    began: None,
+    counters: None,
+    recent: &[],
+    diaries: &[],
+};
 
 fn material(lives: Vec<Life>) -> Material {
     let names = ["vibration", "repair_code"].map(|name| SignalName::new(name).unwrap());
@@ -9,11 +26,14 @@ fn material(lives: Vec<Life>) -> Material {
             cycle_s: 3_600.0,
             settings: Vec::new(),
             signals: names.to_vec(),
+            starts: None,
+            codes: Vec::new(),
         },
         component: None,
         horizons_s: vec![86_400.0],
         cap: 125.0,
         lives,
+        watched: Vec::new(),
         records: Vec::new(),
         cycle_s: 3_600.0,
         fleet: FleetConfig {
@@ -74,7 +94,7 @@ fn a_model_comes_back_from_its_bytes_and_serves_what_it_learned() {
     for row in &life.rows[..end] {
         serving.push(&mut state, row);
     }
-    let mut outlook = serving.outlook(&state, 7_200.0).unwrap();
+    let mut outlook = serving.outlook(&state, 7_200.0, &NOTHING).unwrap();
     let [low, middle, high] = outlook.quantiles_s.map(|rul_s| rul_s / 7_200.0);
     assert!(
         low <= middle && middle <= high && (2.0..20.0).contains(&middle),
@@ -92,7 +112,7 @@ fn a_model_comes_back_from_its_bytes_and_serves_what_it_learned() {
     // Bytes of nobody's state start over with an unknown age.
     let mut foreign = vec![0xff; 3];
     serving.push(&mut foreign, &life.rows[0]);
-    assert_eq!(serving.outlook(&foreign, 7_200.0), None);
+    assert_eq!(serving.outlook(&foreign, 7_200.0, &NOTHING), None);
 }
 
 /// A code that somebody enters when the machine has failed tells nothing before.
@@ -121,4 +141,132 @@ fn a_signal_that_is_known_because_of_the_failure_is_refused_by_name() {
 fn bytes_that_are_no_model_are_refused() {
     assert!(TrainedModel::decode(b"").is_err());
     assert!(TrainedModel::decode(&[0xff; 64]).is_err());
+}
+
+const HOUR: i64 = 3_600_000_000;
+
+/// Thirty machines that wear without a sign: two hours to five before the end they say a code,
+/// and now and then another one that means nothing.
+fn telling() -> Material {
+    let (mut lives, mut watched) = (Vec::new(), Vec::new());
+    for asset in 0..30_i64 {
+        let length = 40 + (asset * 7_919) % 37;
+        let row = |row: i64| CycleRow {
+            settings: Vec::new(),
+            values: vec![((row * 31 + asset * 17) % 101) as f64 / 100.0, 20.0],
+        };
+        lives.push(Life {
+            asset: asset.to_string(),
+            age: Some(0.0),
+            rows: (0..length).map(row).collect(),
+            end: LifeEnd::Failed,
+        });
+        let mut diary = Diary::new(LIVE_CODES);
+        diary.code(HOUR, "idle");
+        diary.code((5 + asset % 20) * HOUR, "idle");
+        diary.code((length - 2 - asset % 4) * HOUR, "dying");
+        watched.push(Watched {
+            began: Some(0),
+            ends: (1..=length).map(|cycle| cycle * HOUR).collect(),
+            starts: vec![0; length as usize],
+            failed_at: Some(length * HOUR + HOUR / 2),
+            known_until: length * HOUR,
+            diary: Arc::new(diary),
+        });
+    }
+    Material {
+        cap: 40.0,
+        horizons_s: vec![5.0 * 3_600.0],
+        watched,
+        ..material(lives)
+    }
+}
+
+/// What is within five hours of the end after each cycle of a life, as it is served.
+fn served(serving: &Serving, material: &Material, life: usize) -> Vec<telemetry::FailureWithin> {
+    let watched = &material.watched[life];
+    let mut state = serving.start(Some(0.0));
+    let rows = &material.lives[life].rows;
+    let means: Vec<Vec<f32>> = rows
+        .iter()
+        .map(|row| row.values.iter().map(|value| *value as f32).collect())
+        .collect();
+    let past: Vec<Past<'_>> = watched
+        .ends
+        .iter()
+        .zip(&means)
+        .map(|(at, values)| Past { at: *at, values })
+        .collect();
+    let mut told = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        serving.push(&mut state, row);
+        let moment = Moment {
+            at: watched.ends[index],
+            began: Some(0),
+            counters: None,
+            recent: &past[index.saturating_sub(31)..=index],
+            diaries: &[&watched.diary],
+        };
+        if let Some(outlook) = serving.outlook(&state, 3_600.0, &moment) {
+            told.push(outlook.detail.within[0].clone());
+        }
+    }
+    told
+}
+
+#[test]
+fn what_codes_tell_of_failure_serves_where_measurements_tell_nothing() {
+    let material = telling();
+    let trained = TrainedModel::fit(&material, &mut |_| ControlFlow::Continue(())).unwrap();
+    let contest = &trained.contests[0];
+    assert_eq!(contest.family, PrognosisFamily::Classifier, "{contest:?}");
+    assert!(contest.brier_classifier < contest.brier_distribution.map(|b| 0.7 * b));
+    let model = TrainedModel::decode(&trained.model.encode().unwrap()).unwrap();
+    let id = ModelId {
+        asset_model: telemetry::AssetModelId::new("grinder").unwrap(),
+        version: 1,
+        checksum: String::new(),
+    };
+    let serving = Serving::new(id, model);
+    let told = served(&serving, &material, 3);
+    let (before, last) = (&told[told.len() - 12], &told[told.len() - 1]);
+    assert_eq!(last.family, Some(PrognosisFamily::Classifier));
+    assert_eq!(last.shown, Shown::Calibrated, "{last:?}");
+    assert!(
+        last.probability > Some(0.6) && before.probability < Some(0.25),
+        "{before:?} {last:?}"
+    );
+    // Without the diary it knows no more than the base rate does.
+    let mut deaf = material.clone();
+    deaf.watched[3].diary = Arc::new(Diary::new(LIVE_CODES));
+    let deaf = served(&serving, &deaf, 3);
+    assert!(deaf.last().unwrap().probability < Some(0.5), "{deaf:?}");
+}
+
+#[test]
+fn without_records_the_distribution_serves_alone() {
+    let mut material = telling();
+    for watched in &mut material.watched {
+        watched.diary = Arc::new(Diary::new(LIVE_CODES));
+    }
+    let trained = TrainedModel::fit(&material, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(trained.contests.is_empty());
+}
+
+/// Codes that are written only when the machine has failed are known to no row before.
+#[test]
+fn a_code_of_the_failure_itself_teaches_nothing() {
+    let mut material = telling();
+    for watched in &mut material.watched {
+        let mut diary = Diary::new(LIVE_CODES);
+        diary.code(HOUR, "idle");
+        diary.code(watched.failed_at.unwrap(), "dead");
+        watched.diary = Arc::new(diary);
+    }
+    let trained = TrainedModel::fit(&material, &mut |_| ControlFlow::Continue(())).unwrap();
+    let contest = &trained.contests[0];
+    assert!(
+        contest.brier_classifier > contest.brier_base_rate.map(|b| 0.8 * b),
+        "{contest:?}"
+    );
 }

@@ -77,6 +77,7 @@ impl Data {
             codes: names(&errors, 2),
             components: names(&maintenance, 2),
             facts,
+            ..Catalog::default()
         };
         let mut data = Self {
             machines: BTreeMap::new(),

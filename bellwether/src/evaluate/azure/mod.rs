@@ -186,7 +186,7 @@ fn learn(
         form: fitted.model.kind.name(),
         calibration: fitted.model.calibrator.name(),
         brier_out_of_fold: table.brier,
-        served: fitted.model.served.clone(),
+        served: fitted.model.doubt.clone().into(),
         weibull_shape: None,
         failures: 0,
         rows: examples.failed.len(),
@@ -274,7 +274,7 @@ pub(crate) fn text(figures: &Figures) -> String {
     for component in &figures.components {
         let shown = match &component.served {
             Served::Probability => "probability".to_owned(),
-            Served::Rank { reason } => format!("rank only: {reason}"),
+            Served::Rank { reason } => format!("rank only: {}", reason.en),
         };
         let shape = component
             .weibull_shape

@@ -278,6 +278,20 @@ pub(super) async fn work(registry: &mut Registry, api: &Shared) -> Result<(), Pr
         .into_iter()
         .map(|(state, count)| (state.as_str().to_owned(), count as f64));
     gauges(registry, "assets", "Assets by state", "state", states);
+    let drifting: Vec<(String, f64)> = api
+        .parts
+        .events
+        .drifts()
+        .iter()
+        .map(|(kind, warning)| (kind.to_string(), warning.signals.len() as f64))
+        .collect();
+    gauges(
+        registry,
+        "prognosis_drifting_signals",
+        "Signals whose values a model that serves has not learned from, by kind of machine",
+        "asset_model",
+        drifting,
+    );
     Ok(())
 }
 

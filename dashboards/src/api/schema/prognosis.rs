@@ -15,6 +15,8 @@ pub enum PrognosisFamily {
     LifeData,
     /// Life data, updated by telemetry.
     Combined,
+    /// What measurements, error codes, maintenance and facts were like before past failures.
+    Classifier,
 }
 
 /// What a trained model says beyond three quantiles.
@@ -75,8 +77,20 @@ pub struct FailureWithin {
     rank: Option<f64>,
     /// How it may be read.
     shown: Shown,
+    /// Which family said it, when that is another than of the forecast as a whole.
+    family: Option<PrognosisFamily>,
     /// Why it is no more than a rank.
-    reason: Option<String>,
+    reason: Option<Words>,
+}
+
+/// A sentence in both languages.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Words {
+    /// English.
+    en: String,
+    /// Simplified Chinese.
+    zh: String,
 }
 
 /// What a group of features adds to a forecast.
@@ -135,7 +149,11 @@ pub(super) fn full_detail() -> telemetry::ForecastDetail {
         probability: Some(0.5),
         rank: Some(0.5),
         shown,
-        reason: Some("why".to_owned()),
+        family: Some(telemetry::PrognosisFamily::Classifier),
+        reason: Some(telemetry::Explanation {
+            en: "why".to_owned(),
+            zh: "原因".to_owned(),
+        }),
     };
     telemetry::ForecastDetail {
         asset_model: telemetry::AssetModelId::new("pump").ok(),

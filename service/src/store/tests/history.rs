@@ -1,4 +1,6 @@
 use super::*;
+use telemetry::Recorded;
+
 use crate::{HistoryKind, HistoryOptions, LivesQuery, RecordedLife};
 
 const FAILURES: &str = "asset,at,component\npump-1,1970-01-01T00:20:00Z,seal\n\
@@ -16,16 +18,17 @@ async fn a_history_is_taken_once_whole_and_not_at_all_when_it_is_only_asked_for(
     let bench = Bench::new();
     let service = bench.open(Registration::Open).await;
     let (kind, csv) = (HistoryKind::Failures, FAILURES.as_bytes());
-    let asked = service.import_history(kind, csv, &dry()).await.unwrap();
+    let (asked, events) = service.import_history(kind, csv, &dry()).await.unwrap();
     assert_eq!((asked.applied, asked.new, asked.rows), (false, 2, 2));
+    assert_eq!(events, []);
     assert_eq!(service.history(None, 10).await.unwrap(), []);
     let options = HistoryOptions::default();
-    let first = service.import_history(kind, csv, &options).await.unwrap();
-    let again = service.import_history(kind, csv, &options).await.unwrap();
+    let (first, _) = service.import_history(kind, csv, &options).await.unwrap();
+    let (again, _) = service.import_history(kind, csv, &options).await.unwrap();
     assert_eq!((first.new, first.unchanged), (2, 0));
     assert_eq!((again.new, again.unchanged), (0, 2));
     let bad = format!("{FAILURES},1970-01-01T00:30:00Z,seal\n");
-    let refused = service
+    let (refused, _) = service
         .import_history(kind, bad.as_bytes(), &options)
         .await
         .unwrap();
@@ -47,7 +50,7 @@ async fn lives_come_from_the_history_and_from_orders() {
         (HistoryKind::Failures, FAILURES),
     ] {
         let report = service.import_history(kind, csv.as_bytes(), &options).await;
-        assert_eq!(report.unwrap().errors, []);
+        assert_eq!(report.unwrap().0.errors, []);
     }
     let raised = advisory("C-1", "pump-1", Severity::Critical);
     let id = service.submit(&raised).await.unwrap();
@@ -159,4 +162,59 @@ async fn an_order_ends_the_life_of_what_was_mended_when_the_machine_says_so() {
         let ended: Vec<_> = lives[0].lives.iter().filter_map(|life| life.to).collect();
         assert_eq!(ended, ends.into_iter().map(t).collect::<Vec<_>>(), "{of:?}");
     }
+}
+
+/// What was said, renewed and known of machines comes back as it was told, once.
+#[tokio::test]
+async fn what_is_on_record_beside_failures_is_told_once_and_kept() {
+    let bench = Bench::new();
+    let service = bench.open(Registration::Open).await;
+    let options = HistoryOptions::default();
+    let files = [
+        (
+            HistoryKind::Assets,
+            "asset,model,year\npump-1,centrifugal-pump,2011\n",
+        ),
+        (
+            HistoryKind::Errors,
+            "asset,at,code\npump-1,1970-01-01T00:01:00Z,error3\n",
+        ),
+        (
+            HistoryKind::Maintenance,
+            "asset,at,component,action\npump-1,1970-01-01T00:02:00Z,seal,replace\n\
+             pump-1,1970-01-01T00:03:00Z,seal,inspect\n",
+        ),
+    ];
+    let mut told = Vec::new();
+    for (kind, csv) in files {
+        let (_, events) = service
+            .import_history(kind, csv.as_bytes(), &options)
+            .await
+            .unwrap();
+        told.extend(events);
+        let again = service.import_history(kind, csv.as_bytes(), &options).await;
+        assert_eq!(again.unwrap().1, []);
+    }
+    let told: Vec<_> = told
+        .into_iter()
+        .filter_map(|event| match event {
+            telemetry::Event::Recorded { at, what, .. } => Some((at, what)),
+            _ => None,
+        })
+        .collect();
+    let code = Recorded::Code {
+        code: "error3".to_owned(),
+    };
+    let renewed = Recorded::Renewed {
+        component: "seal".to_owned(),
+    };
+    assert_eq!(
+        told[1..],
+        [(t(60), code.clone()), (t(120), renewed.clone())]
+    );
+    let kind = AssetModelId::new("centrifugal-pump").unwrap();
+    let kept = service.recorded(&kind).await.unwrap();
+    let kept: Vec<_> = kept.into_iter().map(|(_, _, what)| what).collect();
+    assert_eq!(kept[1..], [code, renewed]);
+    assert!(matches!(&kept[0], Recorded::Facts { facts } if facts["year"] == "2011"));
 }
