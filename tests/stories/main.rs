@@ -10,6 +10,7 @@ mod bench_says_what_it_measured;
 mod broker_restarts_mid_batch;
 mod chaos;
 mod closed_registration_refuses_strangers;
+mod codes_foretell_a_failure;
 mod demo_ends_with_one_json;
 mod fleet_is_let_in;
 mod fuzz_targets_are_listed;

@@ -26,6 +26,10 @@ use crate::AnalyticsError;
 const SLIP: f64 = 0.02;
 /// Lines around a frequency that the floor is taken from, each way.
 const FLOOR_LINES: usize = 40;
+/// A line below this part of the largest one of its spectrum is none: 60 dB down lies what windows
+/// leak and converters round, and without noise a ratio of two such nothings can be anything.
+/// So no line stands more than a thousand times above its surroundings.
+const NEGLIGIBLE: f64 = 1e-3;
 /// Harmonics that are looked at, the first among them.
 const HARMONICS: u32 = 5;
 /// Sidebands each way of the first line.
@@ -161,16 +165,21 @@ impl Bearing {
     /// Looks for the lines of each part's damage in a spectrum (of the envelope, mostly). In a
     /// spectrum by order `speed_hz` is 1.
     pub fn lines(&self, spectrum: &Spectrum, speed_hz: f64) -> BearingLines {
-        let lines = |defect: Defect| self.defect_lines(defect, spectrum, speed_hz);
+        let all = spectrum.density.get(1..).unwrap_or_default();
+        let largest = (1..=all.len())
+            .max_by(|a, b| spectrum.density[*a].total_cmp(&spectrum.density[*b]))
+            .map_or(0.0, |line| spectrum.amplitude(line));
+        let least = NEGLIGIBLE * largest;
+        let lines = |defect: Defect| self.defect_lines(defect, (spectrum, least), speed_hz);
         BearingLines {
             bearing: self.name.clone(),
             defects: Defect::ALL.into_iter().map(lines).collect(),
         }
     }
 
-    fn defect_lines(&self, defect: Defect, spectrum: &Spectrum, speed_hz: f64) -> DefectLines {
+    fn defect_lines(&self, defect: Defect, of: (&Spectrum, f64), speed_hz: f64) -> DefectLines {
         let frequency_hz = self.order(defect) * speed_hz;
-        let harmonic = |h: u32| Line::near(spectrum, frequency_hz * f64::from(h));
+        let harmonic = |h: u32| Line::near(of, frequency_hz * f64::from(h));
         let harmonics: Vec<Line> = (1..=HARMONICS).map_while(harmonic).collect();
         // Sidebands lie beside the line that was found, not beside where it should be.
         let centre = harmonics
@@ -181,7 +190,7 @@ impl Bearing {
             let at = move |step: i32| centre + f64::from(step) * distance * speed_hz;
             steps
                 .clone()
-                .filter_map(move |step| Line::near(spectrum, at(step)))
+                .filter_map(move |step| Line::near(of, at(step)))
         });
         DefectLines {
             defect,
@@ -199,13 +208,15 @@ pub struct Line {
     pub frequency_hz: f64,
     /// Its peak amplitude in the unit of the spectrum.
     pub amplitude: f64,
-    /// The median amplitude of the lines around it: what noise alone would give.
+    /// The median amplitude of the lines around it: what noise alone would give; at least what is
+    /// negligible beside the largest line of the spectrum.
     pub floor: f64,
 }
 
 impl Line {
     /// The highest line near a frequency; none when the spectrum does not reach so far.
-    fn near(spectrum: &Spectrum, frequency_hz: f64) -> Option<Self> {
+    /// What is negligible in it comes with the spectrum.
+    fn near((spectrum, least): (&Spectrum, f64), frequency_hz: f64) -> Option<Self> {
         let reach = (SLIP * frequency_hz).max(1.5 * spectrum.resolution_hz);
         let low_hz = (frequency_hz - reach).max(spectrum.resolution_hz);
         let high_hz = frequency_hz + reach;
@@ -223,7 +234,7 @@ impl Line {
         Some(Self {
             frequency_hz: peak.frequency_hz,
             amplitude: peak.amplitude,
-            floor,
+            floor: floor.max(least),
         })
     }
 }
@@ -355,6 +366,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A sine without any noise: what the window leaks where the bearing's lines would be is a
+    /// million times above nothing, and no line.
+    #[test]
+    fn where_there_is_nothing_nothing_stands_out() {
+        let bearing = Bearing::new("6205", 9, 0.3126, 1.537, 0.0).unwrap();
+        let tau = std::f64::consts::TAU;
+        let value = |n: usize| (tau * 25.0 * n as f64 / 12_000.0).sin();
+        let trace = trace((0..48_000).map(value).collect(), 12_000.0);
+        let spectrum = Analyser::new().spectrum(&trace, Window::Hann, usize::MAX);
+        for found in bearing.lines(&spectrum, 30.0).defects {
+            let prominence = found.prominence().unwrap();
+            assert!(prominence < 2.0, "{:?} {prominence}", found.defect);
+        }
+        // The line of the sine itself stands a thousand times above it all, and not more.
+        let sine = bearing.lines(&spectrum, 25.0 / bearing.order(Defect::OuterRing));
+        let prominence = sine.defects[0].prominence().unwrap();
+        assert!((900.0..=1_001.0).contains(&prominence), "{prominence}");
     }
 
     #[test]

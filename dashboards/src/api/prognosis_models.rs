@@ -231,7 +231,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Version {
 pub(crate) struct ModelFilter {
     /// Only of this kind of machine.
     #[param(value_type = Option<String>)]
-    asset_model: Option<AssetModelId>,
+    pub(super) asset_model: Option<AssetModelId>,
 }
 
 /// List trained models by kind of machine, the newest version first.

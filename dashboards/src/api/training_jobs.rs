@@ -5,7 +5,7 @@ use historian::{JobState, NewJob, TrainingJob};
 use serde::{Deserialize, Serialize};
 use service::Name;
 use telemetry::{AssetModelId, Timestamp};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     Shared,
@@ -13,6 +13,7 @@ use super::{
     list::{Listed, Listing, PageParams},
     page::Page,
     problem::Problem,
+    prognosis_models::ModelFilter,
     table::Cell,
 };
 
@@ -119,22 +120,13 @@ pub struct NewTraining {
     horizon_s: Option<f64>,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct JobFilter {
-    /// Only of this kind of machine.
-    #[param(value_type = Option<String>)]
-    asset_model: Option<AssetModelId>,
-}
-
 /// List trainings, the newest first.
-#[utoipa::path(get, path = "/training-jobs", tag = "prognosis", params(JobFilter, PageParams),
+#[utoipa::path(get, path = "/training-jobs", tag = "prognosis", params(ModelFilter, PageParams),
     responses((status = 200, description = "A page of trainings", content(
         (Page<TrainingJobView> = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list(
     State(api): State<Shared>,
-    list: Listing<JobFilter>,
+    list: Listing<ModelFilter>,
 ) -> Result<Response, Problem> {
     let jobs = api
         .parts

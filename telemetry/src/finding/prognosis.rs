@@ -108,7 +108,7 @@ pub struct Prognosis {
     pub device: DeviceId,
     /// The row this was computed at, in event time.
     pub at: Timestamp,
-    /// The method and its version, such as `theil-sen/1` or, for a trained model, its asset
+    /// The method and its version, such as `first-passage-linear/1` or, for a trained model, its asset
     /// model and version, such as `centrifugal-pump/3`.
     pub model: String,
     /// The kind of model.
