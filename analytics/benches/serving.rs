@@ -35,7 +35,7 @@ const CYCLES: i64 = 120;
 const HOUR: i64 = 3_600;
 
 fn name(signal: usize) -> SignalName {
-    SignalName::new(format!("s{signal}")).expect("a name")
+    SignalName::new(&format!("s{signal}")).expect("a name")
 }
 
 fn kind() -> AssetModelId {
@@ -134,7 +134,7 @@ fn run(forecaster: Option<&Arc<dyn Forecaster>>) -> (f64, usize, f64) {
         })
     };
     let devices: Vec<DeviceId> = (0..DEVICES)
-        .filter_map(|device| DeviceId::new(format!("g-{device}")).ok())
+        .filter_map(|device| DeviceId::new(&format!("g-{device}")).ok())
         .collect();
     let begun = |device: &DeviceId| {
         Some(Event::LifeBegan {

@@ -201,7 +201,7 @@ impl Fleet {
                     by_asset: &self.by_asset,
                     groups: &self.groups,
                 },
-                diary: self.diaries.get(&monitor.state.asset),
+                diaries: &self.diaries,
             };
             let names = (&self.names, &self.numbers[..]);
             monitor.push(known, names, row, findings);

@@ -21,8 +21,8 @@ use analytics::{
 use telemetry::{
     AssetId, AssetModel, AssetModelId, ComponentId, DeviceId, Event, FailureMode,
     FailureModeSignature, Finding, ForecastDetail, JournalRecord, Outcome, Prognosis,
-    PrognosisFamily, PrognosisOutcome, PrognosisSpec, ReadingBatch, Recorded, SignalName, SignalSpec,
-    Timestamp, Unit, WorkOrderId,
+    PrognosisFamily, PrognosisOutcome, PrognosisSpec, ReadingBatch, Recorded, SignalName,
+    SignalSpec, Timestamp, Unit, WorkOrderId,
 };
 
 const HOUR: i64 = 3_600;

@@ -79,7 +79,8 @@ impl Monitor {
         for (at, code) in std::mem::take(&mut self.state.heard) {
             self.course.hear(at, &code, of.most);
         }
-        let ahead = (self.forecaster.as_ref(), known.diary);
+        let written = known.diaries.get(&self.state.asset);
+        let ahead = (self.forecaster.as_ref(), written);
         for cycle in std::mem::take(&mut self.state.ended) {
             let told = self.course.push(of, cycle, ahead);
             findings.extend(told.map(Finding::Prognosis));

@@ -285,9 +285,8 @@ impl App {
             wake: self.overseer,
         };
         tasks.reader("the overseer", overseer.run(readers_stop.clone()));
-        let trainer = trainer(&self.config, &parts, &self.models);
-        let drift = DriftWatch::new(parts.events.clone(), self.config.prognosis.drift_every);
-        tasks.reader("the training", trainer.run(drift, readers_stop.clone()));
+        let training = training(&self.config, &parts, &self.models, readers_stop.clone());
+        tasks.reader("the training", training);
         let uses = save_uses(parts.service.clone(), readers_stop.clone());
         tasks.reader("the uses of credentials", uses);
         tracing::info!(data_dir = %self.data_dir.path().display(), config = ?self.config.log.level, "running");
@@ -303,12 +302,14 @@ impl App {
 }
 
 /// What learns remaining life beside everything else.
-fn trainer(
+fn training(
     config: &Config,
     parts: &Parts,
     models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
-) -> Trainer {
-    Trainer {
+    stop: CancellationToken,
+) -> impl Future<Output = Result<()>> + use<> {
+    let drift = DriftWatch::new(parts.events.clone(), config.prognosis.drift_every);
+    let trainer = Trainer {
         sources: Sources {
             store: parts.store.clone(),
             service: parts.service.clone(),
@@ -318,7 +319,8 @@ fn trainer(
         models: Arc::clone(models),
         clock: Arc::new(SystemClock),
         retrain_every: config.prognosis.retrain_every,
-    }
+    };
+    trainer.run(drift, stop)
 }
 
 /// Saves now and then, and at the end, when credentials were used last.

@@ -63,12 +63,11 @@ impl DriftWatch {
             return;
         }
         match signals {
-            Some(signals) => tracing::warn!(
-                asset_model = %kind, version, signals,
-                "machines measure what the model has not learned from; train it anew, or look at the sensors"
-            ),
+            Some(signals) => {
+                tracing::warn!(asset_model = %kind, version, signals, "machines measure what the model has not learned from; train it anew, or look at the sensors");
+            }
             None => {
-                tracing::info!(asset_model = %kind, version, "what machines measure is what the model learned from again")
+                tracing::info!(asset_model = %kind, version, "machines measure what the model learned from again");
             }
         }
     }

@@ -86,7 +86,7 @@ pub struct FailureWithin {
 /// A sentence in both languages.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Words {
+pub(super) struct Words {
     /// English.
     en: String,
     /// Simplified Chinese.

@@ -1,6 +1,7 @@
 //! Claims about the kernel, against exact kernels and derivatives.
 
 use super::*;
+use crate::prognosis::chance::Chance;
 
 fn example(rows: usize) -> (Array2<f32>, Vec<f32>) {
     let mut chance = Chance::new(1, 0);
