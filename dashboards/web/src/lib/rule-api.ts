@@ -19,7 +19,7 @@ export const rules = {
   version: (version: number) => get<RuleVersion & RulesText>(`/rules/versions/${version}`),
   restore: (version: number, because: Because) => post<{ version: number }>(`/rules/versions/${version}/restore`, because),
   revert: (recalibration: number, by: string) => post<{ factor: number }>(`/recalibrations/${recalibration}/revert`, { by }),
-  scoreboard: (by: ScoredBy, days: number) => get<Page<Score>>('/scoreboard', { by, days }),
+  scoreboard: (by: ScoredBy, days: number) => get<Page<Score>>('/scoreboard', { by: by === 'both' ? 'source,asset_model' : by, days }),
   backtests: async () => (await get<Page<Backtest>>('/backtests')).items,
   backtest: (run: string) => get<Backtest>(`/backtests/${id(run)}`),
   startBacktest: (run: { rules: string; from: string; to: string; by: string; models: boolean }) => post<Backtest>('/backtests', run),

@@ -4,11 +4,11 @@
 import type { Verdict } from './alert-types';
 import type { Iso, Label, Severity } from './types';
 
-/** An estimate with the span it lies in, 95 %. */
+/** An estimate with the span it lies in, 95 %; without an end where too few cases are known. */
 export interface Interval {
   value: number;
-  low: number;
-  high: number;
+  low: number | null;
+  high: number | null;
 }
 
 /** How much further a value must go before it alarms, for one kind of machine. */
@@ -90,7 +90,7 @@ export interface RulesCheck {
   changes: RuleChanges | null;
 }
 
-export const SCORED_BY = ['rule', 'source', 'asset_model'] as const;
+export const SCORED_BY = ['rule', 'both', 'asset_model'] as const;
 export type ScoredBy = (typeof SCORED_BY)[number];
 
 /** Who raises an alert: the models' own detectors, or a rule. */
@@ -103,7 +103,6 @@ export interface Score {
   confirmed: number;
   no_fault_found: number;
   sensor_fault: number;
-  other: number;
   open: number;
   missed: number;
   precision: Interval | null;

@@ -29,6 +29,7 @@ export function figureText(value: number, as: Figure): string {
 /** An estimate with its span, as a sentence for those who cannot see the bar. */
 export function intervalText(interval: Interval | null, as: Figure): string {
   if (interval === null) return m.not_known();
+  if (interval.low === null || interval.high === null) return m.interval_unknown({ value: figureText(interval.value, as) });
   return m.interval_text({ value: figureText(interval.value, as), low: figureText(interval.low, as), high: figureText(interval.high, as) });
 }
 
