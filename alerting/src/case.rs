@@ -119,6 +119,7 @@ impl Case {
             asset: self.asset.clone(),
             device: self.device.clone(),
             failure_mode: self.failure_mode.clone(),
+            signal: self.signal.clone(),
             severity: self.severity,
             opened_at: self.opened_at,
             evidence: self.evidence.clone(),

@@ -29,12 +29,6 @@ pub enum AnalyticsError {
         /// What is missing or wrong.
         problem: String,
     },
-    /// Costs or times that a decision cannot be made with.
-    #[error("no decision can be made: {problem}")]
-    Costs {
-        /// What is wrong with them.
-        problem: &'static str,
-    },
     /// Learning was broken off by the caller.
     #[error("learning was stopped")]
     Stopped,

@@ -55,7 +55,7 @@ fn parse(name: &str, text: &str) -> Result<AssetModel> {
 
 /// The line a key is on, counted from 1: of the longest part of its path that is written down,
 /// because a key that is missing has no line of its own.
-fn line_of(text: &str, path: &str) -> Option<usize> {
+pub(crate) fn line_of(text: &str, path: &str) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let mut steps = path.split(['.', '[', ']']).filter(|step| !step.is_empty());
     let first = steps.next()?;
@@ -83,11 +83,11 @@ fn line_of(text: &str, path: &str) -> Option<usize> {
     Some(text.get(..at)?.matches('\n').count() + 1)
 }
 
-/// The models in the `*.toml` files of a folder, by file name.
+/// The `*.toml` files of a folder with their texts, by name.
 ///
 /// # Errors
-/// When the folder or a file cannot be read, or a model contradicts itself.
-pub(crate) fn read_dir(dir: &Path) -> Result<Vec<AssetModel>> {
+/// When the folder or a file cannot be read, or there are more than [`MAX_FILES`].
+pub(crate) fn toml_files(dir: &Path) -> Result<Vec<(String, String)>> {
     let entries = std::fs::read_dir(dir)
         .with_context(|| format!("cannot read the folder {}", dir.display()))?;
     let mut paths = Vec::new();
@@ -101,14 +101,21 @@ pub(crate) fn read_dir(dir: &Path) -> Result<Vec<AssetModel>> {
         bail!("{} holds more than {MAX_FILES} files", dir.display());
     }
     paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            parse(&path.display().to_string(), &text)
-        })
-        .collect()
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((path.display().to_string(), text))
+    };
+    paths.iter().map(read).collect()
+}
+
+/// The models in the `*.toml` files of a folder, by file name.
+///
+/// # Errors
+/// When the folder or a file cannot be read, or a model contradicts itself.
+pub(crate) fn read_dir(dir: &Path) -> Result<Vec<AssetModel>> {
+    let files = toml_files(dir)?;
+    files.iter().map(|(name, text)| parse(name, text)).collect()
 }
 
 /// The built-in models with those of `dir`; a model of the folder replaces the built-in one

@@ -1,7 +1,7 @@
 //! From cases to orders, by the clock: the part that decides what asks for somebody's time.
 //!
 //! ```text
-//! calendar of orders ─▶ cases.review ─▶ orders taken back
+//! calendar of orders ─▶ cases.review ─▶ orders withdrawn
 //!                                   └─▶ waiting cases ─▶ estimate ─▶ budget ─▶ order or watch list
 //! ```
 //!
@@ -17,7 +17,7 @@ use alerting::{
 };
 use anyhow::{Context, Result};
 use dashboards::EventBus;
-use service::Service;
+use service::{Service, WorkOrderStatus};
 use telemetry::{AdvisorySink, CaseId, Clock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,29 @@ impl Overseer {
         });
         self.cases.set_windows(windows.collect());
         self.tell(&self.cases.review().await?);
+        self.take_back().await?;
         self.propose().await
+    }
+
+    /// Takes back the orders of cases that are over, as long as nobody has agreed to the work;
+    /// an order that somebody has approved is told that the condition has cleared, once.
+    async fn take_back(&self) -> Result<()> {
+        for over in self.cases.withdrawals().await? {
+            let told = self.service.withdraw(&over.case, &over.reason).await;
+            if let Some(order) = told.context("an order waits to be withdrawn")? {
+                self.events.work_order_changed(&order);
+            }
+            let order = self.service.work_order(&over.work_order).await?;
+            let ended = order.is_none_or(|order| order.order.status == WorkOrderStatus::Cancelled);
+            if ended {
+                self.cases
+                    .withdrawn(&over)
+                    .await
+                    .context("a withdrawal could not be noted in its case")?;
+                self.events.case_changed(&over.case);
+            }
+        }
+        Ok(())
     }
 
     /// Gives the most valuable of the waiting cases their orders, as far as there is room.
@@ -81,7 +103,7 @@ impl Overseer {
         let mut candidates = Vec::with_capacity(waiting.len());
         let mut ranked = Vec::with_capacity(waiting.len());
         for case in &waiting {
-            let worth = self.worth(case).await?;
+            let worth = Some(self.worth(case));
             candidates.push(Candidate {
                 case: case.id.clone(),
                 severity: case.severity,
@@ -130,15 +152,17 @@ impl Overseer {
     }
 
     /// What acting on a case in time is expected to save.
-    async fn worth(&self, _: &Case) -> Result<Option<(f64, String)>> {
-        Ok(None)
+    fn worth(&self, case: &Case) -> (f64, String) {
+        let estimate = self.service.estimate(&case.advisory());
+        (estimate.expected_avoided_cost, estimate.currency)
     }
 
     /// How many more orders there are people for.
     async fn room(&self) -> Result<Room> {
+        let capacity = self.service.capacity(self.clock.now()).await?;
         Ok(Room {
-            orders: None,
-            until: self.clock.now(),
+            orders: (capacity.orders_free < u32::MAX).then_some(capacity.orders_free),
+            until: capacity.until,
         })
     }
 

@@ -23,7 +23,7 @@ use std::{
 };
 
 use alerting::{
-    AlertingError, Case, CaseDesk, CaseEventKind,
+    AlertingError, CaseChange, CaseDesk, CaseEventKind,
     rules::{Engine, Place, SNAPSHOT_PREFIX},
 };
 use analytics::{AnalyticsError, Fleet};
@@ -32,7 +32,8 @@ use dashboards::{EventBus, FleetView};
 use historian::{Background, GiveWay, HistorianError, Journal, ModelRegistry, Snapshot, Store};
 use service::{Service, ServiceError};
 use telemetry::{
-    AssetId, AssetModel, AssetModelId, DeviceId, Finding, JournalRecord, Offset, RuleChange,
+    AdvisorySink, AssetId, AssetModel, AssetModelId, DeviceId, Finding, JournalRecord, Offset,
+    PortError, RuleChange,
 };
 use tokio::{
     sync::{Notify, watch},
@@ -307,20 +308,30 @@ impl Pipeline {
             tracing::debug!(case = %change.case.id, asset = %change.case.asset, event = ?change.event, "case");
             parts.events.case_changed(&change.case.id);
             self.changed.insert(change.case.asset.clone());
-            if change.event == CaseEventKind::Refreshed && change.case.work_order.is_some() {
-                self.foresee(&change.case).await;
+            if change.case.work_order.is_some() {
+                self.follow(change).await;
             }
         }
         Ok(())
     }
 
-    /// Lets the order of a case follow its forecast. What cannot be written now follows with the
-    /// next refresh of the case.
-    async fn foresee(&self, case: &Case) {
-        match self.parts.service.foresee(&case.advisory()).await {
+    /// Lets the order of a case follow its forecast, and gives it the evidence of an alarm that
+    /// has risen again or become more serious. What cannot be written now follows with the next
+    /// refresh of the case.
+    async fn follow(&self, change: &CaseChange) {
+        let (case, service) = (&change.case, &self.parts.service);
+        let advisory = case.advisory();
+        let followed = match change.event {
+            CaseEventKind::Refreshed => service.foresee(&advisory).await.map_err(PortError::from),
+            CaseEventKind::SeverityRaised | CaseEventKind::Returned => {
+                service.amend(&advisory).await
+            }
+            _ => return,
+        };
+        match followed {
             Ok(Some(order)) => self.parts.events.work_order_changed(&order),
             Ok(None) => {}
-            Err(error) => tracing::warn!(case = %case.id, %error, "the date of its order waits"),
+            Err(error) => tracing::warn!(case = %case.id, %error, "its order waits for the news"),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use telemetry::{
-    AssetModel, CLOCK_SIGNAL, ComponentId, ConditionState, Evidence, FailureMode, SignalName,
-    Timestamp, Unit,
+    AssetModel, CLOCK_SIGNAL, ComponentId, ConditionState, Evidence, Explanation, FailureMode,
+    SignalName, Timestamp, Unit,
 };
 use utoipa::ToSchema;
 
@@ -23,6 +23,11 @@ impl Text {
             en: en.into(),
             zh: zh.into(),
         }
+    }
+
+    /// What a room below says in both languages.
+    pub fn of(words: &Explanation) -> Self {
+        Self::new(&words.en, &words.zh)
     }
 }
 

@@ -32,6 +32,6 @@ pub use api::{
 };
 pub use events::EventBus;
 pub use fleet::{AssetLive, DeviceLive, FleetView};
-pub use parts::Parts;
+pub use parts::{ConnectorInfo, Parts};
 pub use server::{router, serve};
 pub use state::AssetState;

@@ -51,6 +51,8 @@ pub struct Parts {
     pub notify: Arc<Notify>,
     /// Where people reach the pages from outside, when that was configured.
     pub link: Option<String>,
+    /// The configured ways to other maintenance systems.
+    pub connectors: Vec<ConnectorInfo>,
     /// The address the server listens on, one of the names it answers to.
     pub bind: SocketAddr,
     /// Further host names it answers to.
@@ -63,6 +65,19 @@ pub struct Parts {
     pub demo: bool,
     /// Ends every stream and then the server.
     pub shutdown: CancellationToken,
+}
+
+/// What is known of a connector without asking it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectorInfo {
+    /// What it is called.
+    pub name: String,
+    /// Its mapping.
+    pub mapping: String,
+    /// Which system and version that was written for.
+    pub written_for: String,
+    /// Where the system is.
+    pub base_url: String,
 }
 
 impl Parts {

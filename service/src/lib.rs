@@ -12,6 +12,8 @@
 //! | [`ledger`]     | customers, sites, assets, devices, engineers                       |
 //! | [`work_order`] | the work order, its log, its due date                              |
 //! | [`lifecycle`]  | `next(status, action)`: every legal step                           |
+//! | [`delivery`]   | orders on their way to other maintenance systems                    |
+//! | [`planning`]   | job plans, prices, and the date of an order as a decision about money |
 //! | [`credential`] | tokens and certificates: who may publish in a device's name          |
 //! | [`signals`]    | what is declared about the signals of one device                  |
 //! | [`history`]    | the past of assets from another system, cut into lives            |
@@ -21,12 +23,14 @@
 
 pub mod contact;
 pub mod credential;
+pub mod delivery;
 mod error;
 pub mod history;
 pub mod ledger;
 pub mod lifecycle;
 pub mod names;
 pub mod onboard;
+pub mod planning;
 pub mod savings;
 pub mod signals;
 pub mod store;
@@ -52,6 +56,10 @@ pub use names::{InvalidText, Name, Note, TimeZoneName, TopicPrefix};
 pub use onboard::{
     Changed, Created, MAX_ONBOARD_BYTES, MAX_ONBOARD_ROWS, NewDevice, OnboardError, OnboardOptions,
     OnboardReport,
+};
+pub use planning::{
+    Capacity, CustomerTerms, DateDecision, Estimate, InvalidPlan, JobPlan, JobPlans, OpeningHours,
+    OrderCosts, PlanFile, PlanningConfig,
 };
 pub use savings::{
     EndedOrder, Figure, Figures, Grouping, LineKey, Month, Prices, SavingsEntry, SavingsKind,

@@ -8,6 +8,9 @@
 //!     │                  │              schedule │                │
 //!     └──────────────────┴────── cancel ─────────┴────────────────┴───────────────▶ cancelled
 //! ```
+//!
+//! Where another maintenance system does the work, nobody schedules and starts it here: what it
+//! reports ends the order from wherever it stands.
 
 use std::fmt;
 
@@ -64,11 +67,11 @@ impl WorkOrderStatus {
         matches!(self, Self::Completed | Self::Cancelled)
     }
 
-    /// What can be done with an order in this status.
+    /// What a person can do with an order in this status.
     pub fn allowed(self) -> impl Iterator<Item = Action> {
         Action::ALL
             .into_iter()
-            .filter(move |&action| next(self, action).is_ok())
+            .filter(move |&action| action != Action::Report && next(self, action).is_ok())
     }
 }
 
@@ -92,16 +95,19 @@ pub enum Action {
     Complete,
     /// Decide that the work will not be done, or not further.
     Cancel,
+    /// Another system says that the work is done, with an outcome; people do not take this step.
+    Report,
 }
 
 impl Action {
     /// Every action, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Approve,
         Self::Schedule,
         Self::Start,
         Self::Complete,
         Self::Cancel,
+        Self::Report,
     ];
 
     /// The word in the API.
@@ -112,6 +118,7 @@ impl Action {
             Self::Start => "start",
             Self::Complete => "complete",
             Self::Cancel => "cancel",
+            Self::Report => "report",
         }
     }
 }
@@ -155,7 +162,8 @@ pub fn next(status: WorkOrderStatus, action: Action) -> Result<WorkOrderStatus, 
         (Proposed, Action::Approve) => Ok(Approved),
         (Approved | Scheduled, Action::Schedule) => Ok(Scheduled),
         (Scheduled, Action::Start) => Ok(InProgress),
-        (InProgress, Action::Complete) => Ok(Completed),
+        (InProgress, Action::Complete)
+        | (Proposed | Approved | Scheduled | InProgress, Action::Report) => Ok(Completed),
         (Proposed | Approved | Scheduled | InProgress, Action::Cancel) => Ok(Cancelled),
         (Proposed, Action::Schedule | Action::Start | Action::Complete)
         | (Approved, Action::Approve | Action::Start | Action::Complete)
@@ -169,15 +177,15 @@ pub fn next(status: WorkOrderStatus, action: Action) -> Result<WorkOrderStatus, 
 mod tests {
     use super::*;
 
-    /// One row a status: the status after approve, schedule, start, complete and cancel;
+    /// One row a status: the status after approve, schedule, start, complete, cancel and report;
     /// `-` where the action is not possible.
     const TABLE: &str = "
-        proposed     approved  -          -            -          cancelled
-        approved     -         scheduled  -            -          cancelled
-        scheduled    -         scheduled  in_progress  -          cancelled
-        in_progress  -         -          -            completed  cancelled
-        completed    -         -          -            -          -
-        cancelled    -         -          -            -          -";
+        proposed     approved  -          -            -          cancelled  completed
+        approved     -         scheduled  -            -          cancelled  completed
+        scheduled    -         scheduled  in_progress  -          cancelled  completed
+        in_progress  -         -          -            completed  cancelled  completed
+        completed    -         -          -            -          -          -
+        cancelled    -         -          -            -          -          -";
 
     #[test]
     fn every_pair_of_status_and_action_has_its_stated_answer() {

@@ -32,6 +32,7 @@ pub(crate) fn advisory(case: &str, asset: &str, severity: Severity) -> Advisory 
         asset: AssetId::new(asset).unwrap(),
         device: DeviceId::new(asset).unwrap(),
         failure_mode: FailureMode::new("bearing-wear").unwrap(),
+        signal: None,
         severity,
         opened_at: t(1_000),
         evidence: Evidence {

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use telemetry::{
@@ -11,7 +11,7 @@ use telemetry::{
     WorkOrderId,
 };
 
-use crate::{Action, Name, Note, ServiceError, WorkOrderStatus};
+use crate::{Action, DateDecision, JobPlan, Name, Note, OrderCosts, ServiceError, WorkOrderStatus};
 
 /// Why the work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,8 +86,20 @@ pub struct WorkOrder {
     pub opened_at: Option<Timestamp>,
     /// The signals that told, largest share first, at most [`WorkOrder::MAX_SIGNALS`].
     pub signals: Vec<OrderSignal>,
-    /// By when it should be done; see [`due_by`] for orders of cases.
+    /// The signal whose sensor cannot be believed; none for a problem of the machine.
+    pub signal: Option<SignalName>,
+    /// How soon it comes before other work: 1 (first) to 4.
+    pub priority: u8,
+    /// From when on it is worth doing: the first date that costs hardly more than the best.
+    pub due_from: Option<Timestamp>,
+    /// By when it should be done: the last such date; see [`crate::planning`] for orders of cases.
     pub due_by: Option<Timestamp>,
+    /// What will be done: a copy of the plan as it was when the order was raised.
+    pub plan: Option<JobPlan>,
+    /// What it costs and is worth.
+    pub costs: Option<OrderCosts>,
+    /// How its date was found; none for a manual order.
+    pub date: Option<DateDecision>,
     /// Who does it.
     pub engineer: Option<EngineerId>,
     /// Their name.
@@ -250,6 +262,8 @@ pub enum Step {
     Complete(Found),
     /// Decide that the work will not be done, or not further.
     Cancel,
+    /// Take over from another system that the work is done.
+    Report(Found),
 }
 
 impl Step {
@@ -261,6 +275,7 @@ impl Step {
             Self::Start => Action::Start,
             Self::Complete(_) => Action::Complete,
             Self::Cancel => Action::Cancel,
+            Self::Report(_) => Action::Report,
         }
     }
 }
@@ -346,15 +361,6 @@ impl WorkOrderCounts {
     }
 }
 
-/// Time to act without a forecast on a critical case: the next maintenance shift, weekend included.
-const CRITICAL_WITHIN: Duration = Duration::from_hours(2 * 24);
-/// Time to act without a forecast on any other case: one usual planning period of two weeks.
-const WARNING_WITHIN: Duration = Duration::from_hours(14 * 24);
-
-/// Time to see to a sensor: it is cheap, the machine is watched by the others meanwhile, and
-/// somebody comes by within a month.
-const SENSOR_WITHIN: Duration = Duration::from_hours(30 * 24);
-
 /// Why the work of an advisory is done: a sensor has to be looked at, and a machine is foreseen
 /// to fail.
 pub(crate) fn kind_of(advisory: &Advisory) -> WorkOrderKind {
@@ -365,26 +371,35 @@ pub(crate) fn kind_of(advisory: &Advisory) -> WorkOrderKind {
     }
 }
 
-/// By when the work of an advisory should be done, in event time.
-///
-/// With a prognosis: the day its P10 reaches, before which the asset fails with a probability
-/// of one in ten. Without one: two days after the alarm rose when it is critical, thirty days
-/// after for a sensor, else fourteen days after.
-pub fn due_by(advisory: &Advisory) -> Timestamp {
-    let due = match &advisory.prognosis {
-        Some(prognosis) => prognosis.date_of(prognosis.rul_p10_s),
-        None if advisory.severity == Severity::Critical => advisory.opened_at + CRITICAL_WITHIN,
-        None if advisory.failure_mode.as_str() == FailureMode::SENSOR_FAULT => {
-            advisory.opened_at + SENSOR_WITHIN
-        }
-        None => advisory.opened_at + WARNING_WITHIN,
-    };
-    due.clamp(Timestamp::CALENDAR_MIN, Timestamp::CALENDAR_MAX)
+/// How soon the work comes before other work: 1 (first) to 4.
+pub(crate) fn priority_of(advisory: &Advisory) -> u8 {
+    match advisory.severity {
+        _ if kind_of(advisory) == WorkOrderKind::Inspection => 4,
+        Severity::Critical => 1,
+        Severity::Warning => 2,
+        Severity::Watch => 3,
+    }
+}
+
+/// The same for an order that a person writes: what has failed comes first.
+pub(crate) fn priority_by_hand(kind: WorkOrderKind) -> u8 {
+    match kind {
+        WorkOrderKind::Corrective => 1,
+        WorkOrderKind::Predictive => 2,
+        WorkOrderKind::Inspection | WorkOrderKind::Preventive => 3,
+    }
 }
 
 /// The signals that an order of this advisory names. Parts that are no numbers, which JSON
-/// could not hold, are left out.
+/// could not hold, are left out. The order of a sensor names that sensor: all of the problem.
 pub fn top_signals(advisory: &Advisory) -> Vec<OrderSignal> {
+    if let Some(signal) = &advisory.signal {
+        return vec![OrderSignal {
+            signal: signal.clone(),
+            deviation: 0.0,
+            share: 1.0,
+        }];
+    }
     let contributions = advisory.evidence.contributions.iter();
     contributions
         .filter(|part| part.deviation.is_finite() && part.share.is_finite())

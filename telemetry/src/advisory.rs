@@ -4,7 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetId, CaseId, DeviceId, Evidence, FailureMode, Prognosis, Timestamp, WorkOrderId};
+use crate::{
+    AssetId, CaseId, DeviceId, Evidence, FailureMode, Prognosis, SignalName, Timestamp, WorkOrderId,
+};
 
 /// How urgent a case is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -131,6 +133,9 @@ pub struct Advisory {
     pub device: DeviceId,
     /// What is failing.
     pub failure_mode: FailureMode,
+    /// The signal whose sensor cannot be believed; none for a problem of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<SignalName>,
     /// How urgent it is.
     pub severity: Severity,
     /// When the alarm rose, in event time.

@@ -13,6 +13,7 @@ mod access;
 mod advisory;
 mod asset_model;
 mod batch;
+pub mod decision;
 mod finding;
 mod ids;
 mod journal;

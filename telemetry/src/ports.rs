@@ -4,8 +4,8 @@
 use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
-    Advisory, Claim, CredentialId, Denied, DeviceId, DeviceRules, Grant, JournalRecord, Offset,
-    WorkOrderClosed, WorkOrderId,
+    Advisory, CaseId, Claim, CredentialId, Denied, DeviceId, DeviceRules, Explanation, Grant,
+    JournalRecord, Offset, WorkOrderClosed, WorkOrderId,
 };
 
 /// A boxed future, so that ports can be trait objects.
@@ -125,6 +125,30 @@ pub trait AdvisorySink: Send + Sync {
         &'a self,
         advisory: &'a Advisory,
     ) -> BoxFuture<'a, Result<WorkOrderId, PortError>>;
+
+    /// The condition behind a case has cleared, or the case was merged into another: a proposal
+    /// that nobody has approved is taken back, with the reason. An order that somebody has
+    /// approved stays; the reason is added to it. Gives the order that was touched; none when the
+    /// case has no order, or the same was said before. Idempotent.
+    fn withdraw<'a>(
+        &'a self,
+        case: &'a CaseId,
+        reason: &'a Explanation,
+    ) -> BoxFuture<'a, Result<Option<WorkOrderId>, PortError>> {
+        let _ = (case, reason);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// The same problem has shown again, or has become more serious: what is new is added to the
+    /// order of the case, and never makes a second order. The date of an order that nobody has
+    /// approved yet follows. Gives the order when something of it changed.
+    fn amend<'a>(
+        &'a self,
+        advisory: &'a Advisory,
+    ) -> BoxFuture<'a, Result<Option<WorkOrderId>, PortError>> {
+        let _ = advisory;
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// Alerting, as the service system sees it.

@@ -81,6 +81,11 @@ async fn sensor_case(api: &Api, asset: &str) -> Result<Value> {
         order["kind"] == "inspection" && order["case"] == case["id"],
         "{order}"
     );
+    ensure!(
+        order["signal"] == SIGNAL && order["signals"][0]["signal"] == SIGNAL,
+        "the order does not name the sensor: {order}"
+    );
+    ensure!(order["plan"]["id"] == "any/sensor-fault", "{order}");
     let days = (millis(&order["due_by"])? - millis(&case["opened_at"])?) / 86_400_000;
     ensure!(days == 30, "due in {days} days");
     Ok(case)

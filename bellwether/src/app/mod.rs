@@ -13,6 +13,7 @@
 //! where they are; the journal closes last. What is left over is in the journal and comes
 //! back at the next start, so stopping may be cut short without losing anything.
 
+mod connectors;
 mod data_dir;
 mod influx;
 mod settings;
@@ -226,7 +227,15 @@ impl App {
             source: self.config.notify.source.clone(),
         });
         let notifier = notifier.await.context("cannot open the notifications")?;
+        let connectors = connectors::start(
+            &self.config,
+            &parts,
+            &self.outcomes,
+            &mut tasks,
+            &readers_stop,
+        )?;
         let dashboards = dashboards::Parts {
+            connectors,
             journal: parts.journal.clone(),
             store: parts.store.clone(),
             readings: influx.readings,
@@ -365,7 +374,8 @@ impl Files {
         let store = Store::open(store, &journal)
             .await
             .context("cannot open the historian")?;
-        let settings = settings::service(config, models);
+        let plans = Arc::new(crate::plans::load(config.planning.plans_dir.as_deref())?);
+        let settings = settings::service(config, models, &plans);
         let service = Service::open(&data_dir.file("service.db"), settings, Arc::clone(clock))
             .await
             .context("cannot open the service system")?;

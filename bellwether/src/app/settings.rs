@@ -8,7 +8,7 @@ use ingest::{
     CheckConfig, Decoder, IngestStats, Listener, ListenerConfig, Subscriber, SubscriberConfig,
     TlsConfig,
 };
-use service::{Registration, ServiceConfig};
+use service::{JobPlans, Registration, ServiceConfig};
 use telemetry::{AssetModel, AssetModelId};
 
 use super::sockets;
@@ -121,6 +121,7 @@ pub(super) fn subscribers(config: &Config, parts: &ingest::Parts) -> Result<Vec<
 pub(super) fn service(
     config: &Config,
     models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+    plans: &Arc<JobPlans>,
 ) -> ServiceConfig {
     let access = config
         .ingest
@@ -138,5 +139,13 @@ pub(super) fn service(
             Some(ingest::Access::Required) => service::Access::Required,
             Some(ingest::Access::Open) | None => service::Access::Open,
         },
+        plans: Arc::clone(plans),
+        planning: Arc::new(config.planning.rules.clone()),
+        connectors: config
+            .planning
+            .connectors
+            .iter()
+            .map(|connector| connector.name.clone())
+            .collect(),
     }
 }

@@ -12,6 +12,7 @@ mod ingest;
 mod layers;
 mod listener;
 mod notify;
+mod planning;
 mod sections;
 mod values;
 
@@ -30,6 +31,7 @@ pub(crate) use self::{
     notify::Notify,
 };
 pub(crate) use layers::{CONFIG_VARIABLE, ConfigError, Layers};
+pub(crate) use planning::Planning;
 pub(crate) use sections::{Analytics, Http, Log, LogFormat, Models, Prognosis, Rules, Service};
 pub(crate) use values::parse_duration;
 
@@ -68,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) service: Service,
     /// `[notify]`
     pub(crate) notify: Notify,
+    /// `[planning]`
+    pub(crate) planning: Planning,
     /// `[models]`
     pub(crate) models: Models,
     /// `[rules]`
@@ -117,6 +121,7 @@ impl TryFrom<Layers> for Config {
             prognosis: Prognosis::take(&mut keys)?,
             service: Service::take(&mut keys)?,
             notify: Notify::take(&mut keys)?,
+            planning: Planning::take(&mut keys)?,
             models: Models::take(&mut keys)?,
             rules: Rules::take(&mut keys)?,
             log: Log::take(&mut keys)?,
@@ -286,6 +291,15 @@ pub(crate) fn known_keys() -> Vec<String> {
     ] {
         layers.add_flag("--set", &format!("notify.{key}"), text);
     }
+    layers.add_flag("--set", "planning.site.0.id", "hall-3");
+    layers.add_flag("--set", "planning.customer.0.id", "acme");
+    for (key, text) in [
+        ("name", "cmms"),
+        ("mapping", "maximo"),
+        ("base_url", "https://cmms.example.com"),
+    ] {
+        layers.add_flag("--set", &format!("planning.connector.0.{key}"), text);
+    }
     let mut keys = Keys::new(layers);
     Ingest::take(&mut keys).unwrap();
     Http::take(&mut keys).unwrap();
@@ -294,6 +308,7 @@ pub(crate) fn known_keys() -> Vec<String> {
     Prognosis::take(&mut keys).unwrap();
     Service::take(&mut keys).unwrap();
     Notify::take(&mut keys).unwrap();
+    Planning::take(&mut keys).unwrap();
     Models::take(&mut keys).unwrap();
     Log::take(&mut keys).unwrap();
     keys.known.push("data_dir".to_owned());

@@ -3,6 +3,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use telemetry::{CustomerId, SiteId};
+
 use super::layers::Value;
 
 /// A type a setting can have. The error says what would be right.
@@ -20,6 +22,18 @@ fn text<'a>(value: &'a Value, wanted: &str) -> Result<&'a str, String> {
 impl FromValue for String {
     fn from_value(value: &Value) -> Result<Self, String> {
         text(value, "text").map(str::to_owned)
+    }
+}
+
+impl FromValue for SiteId {
+    fn from_value(value: &Value) -> Result<Self, String> {
+        Self::new(text(value, "the id of a site")?).map_err(|error| error.to_string())
+    }
+}
+
+impl FromValue for CustomerId {
+    fn from_value(value: &Value) -> Result<Self, String> {
+        Self::new(text(value, "the id of a customer")?).map_err(|error| error.to_string())
     }
 }
 

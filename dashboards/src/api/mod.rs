@@ -14,6 +14,7 @@ pub mod assets;
 pub mod calendar;
 pub mod case_people;
 pub mod cases;
+pub mod connectors;
 pub mod course;
 pub mod customers;
 pub mod dead_letters;
@@ -27,6 +28,7 @@ mod findings;
 mod guard;
 pub mod health;
 pub mod history;
+pub mod job_plans;
 mod ledger;
 mod list;
 mod metrics;
@@ -217,6 +219,10 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(silences::list, silences::create))
         .routes(routes!(silences::end))
         .routes(routes!(alarm_rates::list))
+        .routes(routes!(job_plans::list))
+        .routes(routes!(connectors::list))
+        .routes(routes!(connectors::deliveries))
+        .routes(routes!(connectors::retry))
         .routes(routes!(savings::list))
         .routes(routes!(savings::entries))
         .routes(routes!(dead_letters::list))

@@ -1,5 +1,7 @@
 //! `/work-orders`: what is to be done, and the steps from proposal to outcome.
 
+mod planning;
+
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use service::{
@@ -7,14 +9,17 @@ use service::{
     WorkOrderQuery, WorkOrderStatus,
 };
 use telemetry::{
-    AssetId, AssetModelId, CaseId, EngineerId, FailureMode, Outcome, Severity, Timestamp,
-    WorkOrderId,
+    AssetId, AssetModelId, CaseId, EngineerId, FailureMode, Outcome, Severity, SignalName,
+    Timestamp, WorkOrderId,
 };
 use utoipa::{IntoParams, ToSchema};
 
+pub use self::planning::{CostsView, CurvePointView, DateView};
 use super::{
     Api, Shared,
+    connectors::DeliveryRow,
     extract::{Body, Id},
+    job_plans::JobPlanView,
     ledger::Ledger,
     list::{self, Listed, Listing, PageParams},
     page::{self, Page, Window},
@@ -73,9 +78,25 @@ pub struct WorkOrderView {
     /// The signals that told, largest share first.
     #[schema(value_type = Vec<schema::OrderSignal>)]
     pub signals: Vec<OrderSignal>,
+    /// The signal whose sensor cannot be believed; null for a problem of the machine.
+    #[schema(value_type = Option<String>)]
+    pub signal: Option<SignalName>,
+    /// How soon it comes before other work: 1 (first) to 4.
+    pub priority: u8,
+    /// From when on it is worth doing.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub due_from: Option<Timestamp>,
     /// By when it should be done.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub due_by: Option<Timestamp>,
+    /// What will be done: a copy of the plan as it was when the order was raised.
+    pub plan: Option<JobPlanView>,
+    /// What it costs and is worth.
+    pub costs: Option<CostsView>,
+    /// How its date was found; null for a manual order.
+    pub date: Option<DateView>,
+    /// The page of the evidence.
+    pub evidence: Option<String>,
     /// Who does it.
     #[schema(value_type = Option<String>)]
     pub engineer: Option<EngineerId>,
@@ -118,6 +139,8 @@ pub struct WorkOrderDetailView {
     pub order: WorkOrderView,
     /// Who did what and when, oldest first.
     pub log: Vec<LogEntryView>,
+    /// What was told to other maintenance systems, newest first.
+    pub deliveries: Vec<DeliveryRow>,
 }
 
 /// One line of an order's log.
@@ -162,14 +185,21 @@ fn view(api: &Shared, order: WorkOrder, model: Option<&AssetModelId>) -> WorkOrd
         id: order.id,
         asset: order.asset,
         asset_name: order.asset_name,
-        case: order.case,
+        case: order.case.clone(),
         kind: order.kind,
         status: order.status,
         severity: order.severity,
         failure_mode: order.failure_mode,
         opened_at: order.opened_at,
         signals: order.signals,
+        signal: order.signal,
+        priority: order.priority,
+        due_from: order.due_from,
         due_by: order.due_by,
+        plan: order.plan.as_ref().map(JobPlanView::from),
+        costs: order.costs.map(CostsView::from),
+        date: order.date.map(DateView::from),
+        evidence: order.case.as_ref().map(|case| format!("/cases/{case}")),
         engineer: order.engineer,
         engineer_name: order.engineer_name,
         scheduled_for: order.scheduled_for,
@@ -260,6 +290,9 @@ impl Listed for WorkOrderView {
         "severity",
         "failure_mode",
         "opened_at",
+        "signal",
+        "priority",
+        "due_from",
         "due_by",
         "engineer",
         "engineer_name",
@@ -284,6 +317,9 @@ impl Listed for WorkOrderView {
             Cell::maybe(self.severity),
             words(self.failure_mode.as_ref().map(FailureMode::as_str)),
             Cell::maybe(self.opened_at),
+            words(self.signal.as_ref().map(SignalName::as_str)),
+            Cell::plain(self.priority),
+            Cell::maybe(self.due_from),
             Cell::maybe(self.due_by),
             words(self.engineer.as_ref().map(EngineerId::as_str)),
             words(self.engineer_name.as_ref().map(Name::as_str)),
@@ -309,9 +345,11 @@ pub(crate) async fn get(
 ) -> Result<Json<WorkOrderDetailView>, Problem> {
     let found = api.parts.service.work_order(&id).await?;
     let found = found.ok_or_else(|| Problem::no_such("work order", &id))?;
+    let deliveries = api.parts.service.deliveries(Some(&id), None).await?;
     Ok(Json(WorkOrderDetailView {
         order: named(&api, found.order).await?,
         log: found.log.into_iter().map(LogEntryView::from).collect(),
+        deliveries: deliveries.into_iter().map(DeliveryRow::from).collect(),
     }))
 }
 

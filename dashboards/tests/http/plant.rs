@@ -71,6 +71,7 @@ impl Plant {
             registration,
             models: Arc::clone(&models),
             access,
+            ..ServiceConfig::default()
         };
         let service = Service::open(&path("service.db"), config, Arc::clone(&clock)).await;
         let service = service.unwrap();
@@ -86,6 +87,7 @@ impl Plant {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let bind = listener.local_addr().unwrap();
         let parts = Parts {
+            connectors: Vec::new(),
             journal: journal.clone(),
             store: store.clone(),
             cases: CaseDesk::open(

@@ -10,13 +10,16 @@
 mod assets;
 mod contacts;
 mod credentials;
+mod deliveries;
 mod devices;
+mod follow;
 mod history;
 mod onboarding;
 mod order_reads;
 mod orders;
 mod people;
 mod places;
+mod planning;
 mod registry;
 mod rows;
 mod savings;
@@ -32,14 +35,14 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use telemetry::{
-    Admission, Advisory, AdvisorySink, AssetId, AssetModel, AssetModelId, BoxFuture, Claim, Clock,
-    CredentialId, Denied, DeviceGate, DeviceId, DeviceRules, Grant, PortError, Timestamp,
-    WorkOrderId,
+    Admission, Advisory, AdvisorySink, AssetId, AssetModel, AssetModelId, BoxFuture, CaseId, Claim,
+    Clock, CredentialId, Denied, DeviceGate, DeviceId, DeviceRules, Explanation, Grant, PortError,
+    Timestamp, WorkOrderId,
 };
 use tokio::sync::Mutex;
 
 use self::{places::PlaceBook, registry::Registry};
-use crate::{Access, Registration, ServiceError};
+use crate::{Access, JobPlans, PlanningConfig, Registration, ServiceError};
 
 pub(crate) use self::registry::{DeviceEntry, MAX_DEVICES};
 pub use self::windows::WorkWindow;
@@ -60,6 +63,12 @@ pub struct ServiceConfig {
     pub models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
     /// Whether somebody without a credential may publish.
     pub access: Access,
+    /// What is done about each failure mode of each kind of machine.
+    pub plans: Arc<JobPlans>,
+    /// How orders are dated and priced.
+    pub planning: Arc<PlanningConfig>,
+    /// The names of the connectors that orders of cases are told to.
+    pub connectors: Vec<String>,
 }
 
 /// The service system of one installation. Cheap to clone; all clones share one file and one writer.
@@ -74,6 +83,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     registry: Registry,
     places: PlaceBook,
+    plans: Arc<JobPlans>,
+    planning: Arc<PlanningConfig>,
+    connectors: Vec<String>,
     /// Held from the start of a transaction that changes devices or assets until the registry
     /// shows it, so that the registry changes in the order of the commits.
     registering: Mutex<()>,
@@ -135,6 +147,9 @@ impl Service {
                 clock,
                 registry,
                 places,
+                plans: config.plans,
+                planning: config.planning,
+                connectors: config.connectors,
                 registering: Mutex::new(()),
             }),
         })
@@ -232,5 +247,20 @@ impl AdvisorySink for Service {
         advisory: &'a Advisory,
     ) -> BoxFuture<'a, Result<WorkOrderId, PortError>> {
         Box::pin(async move { self.raise(advisory).await.map_err(PortError::from) })
+    }
+
+    fn withdraw<'a>(
+        &'a self,
+        case: &'a CaseId,
+        reason: &'a Explanation,
+    ) -> BoxFuture<'a, Result<Option<WorkOrderId>, PortError>> {
+        Box::pin(async move { self.take_back(case, reason).await.map_err(PortError::from) })
+    }
+
+    fn amend<'a>(
+        &'a self,
+        advisory: &'a Advisory,
+    ) -> BoxFuture<'a, Result<Option<WorkOrderId>, PortError>> {
+        Box::pin(async move { self.add_evidence(advisory).await.map_err(PortError::from) })
     }
 }

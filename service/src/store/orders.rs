@@ -3,11 +3,18 @@
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use telemetry::{Advisory, EngineerId, FailureMode, Outcome, Timestamp, WorkOrderId};
 
-use super::{Service, assets::require_asset, commit, failed, not_found, order_reads::read_order};
+use super::{
+    Service, assets::require_asset, commit, failed, not_found, order_reads::read_order,
+    planning::Planned,
+};
 use crate::{
     Action, Found, LogEntry, Name, NewWorkOrder, Note, ServiceError, Step, WorkOrder,
-    WorkOrderStatus, lifecycle,
-    work_order::{check_new, check_time, due_by, kind_of, order_id, order_number, top_signals},
+    WorkOrderStatus,
+    delivery::DeliveryKind,
+    lifecycle,
+    work_order::{
+        check_new, check_time, kind_of, order_id, order_number, priority_by_hand, top_signals,
+    },
 };
 
 impl Service {
@@ -20,17 +27,21 @@ impl Service {
         let doing = "writing a work order";
         check_new(&new)?;
         let mut tx = self.begin(doing).await?;
-        require_asset(&mut tx, &new.asset).await?;
+        let asset = require_asset(&mut tx, &new.asset).await?;
+        let costs = self.costs_by_hand(&asset);
         let now = self.now();
         let number: i64 = sqlx::query_scalar(
-            "INSERT INTO work_orders (asset, kind, status, signals, due_by, note, created_at, updated_at)
-             VALUES (?1, ?2, 'proposed', '[]', ?3, ?4, ?5, ?5) RETURNING number",
+            "INSERT INTO work_orders (asset, kind, status, signals, due_by, note, created_at,
+                 updated_at, priority, costs)
+             VALUES (?1, ?2, 'proposed', '[]', ?3, ?4, ?5, ?5, ?6, ?7) RETURNING number",
         )
         .bind(new.asset.as_str())
         .bind(new.kind.as_str())
         .bind(new.due_by.map(Timestamp::as_micros))
         .bind(new.note.as_str())
         .bind(now.as_micros())
+        .bind(priority_by_hand(new.kind))
+        .bind(serde_json::json!(costs).to_string())
         .fetch_one(&mut *tx)
         .await
         .map_err(failed(doing))?;
@@ -65,10 +76,18 @@ impl Service {
         // since must not keep the order from being raised.
         let is_new = self.ensure_asset(&mut tx, &advisory.asset).await?;
         let now = self.now();
+        let Planned {
+            plan,
+            costs,
+            date,
+            priority,
+        } = self.planned(&mut tx, advisory).await?;
         let number: i64 = sqlx::query_scalar(
             "INSERT INTO work_orders (asset, case_id, kind, status, severity, failure_mode,
-                 opened_at, signals, due_by, note, created_at, updated_at, round)
-             VALUES (?1, ?2, ?3, 'proposed', ?4, ?5, ?6, ?7, ?8, '', ?9, ?9, ?10) RETURNING number",
+                 opened_at, signals, due_by, note, created_at, updated_at, round, signal, priority,
+                 due_from, plan, costs, date)
+             VALUES (?1, ?2, ?3, 'proposed', ?4, ?5, ?6, ?7, ?8, '', ?9, ?9, ?10, ?11, ?12, ?13,
+                 ?14, ?15, ?16) RETURNING number",
         )
         .bind(advisory.asset.as_str())
         .bind(advisory.case.as_str())
@@ -77,9 +96,20 @@ impl Service {
         .bind(advisory.failure_mode.as_str())
         .bind(advisory.opened_at.as_micros())
         .bind(serde_json::json!(top_signals(advisory)).to_string())
-        .bind(due_by(advisory).as_micros())
+        .bind(date.due_by.as_micros())
         .bind(now.as_micros())
         .bind(advisory.round)
+        .bind(
+            advisory
+                .signal
+                .as_ref()
+                .map(|signal| signal.as_str().to_owned()),
+        )
+        .bind(priority)
+        .bind(date.due_from.as_micros())
+        .bind(plan.map(|plan| serde_json::json!(plan).to_string()))
+        .bind(serde_json::json!(costs).to_string())
+        .bind(serde_json::json!(date).to_string())
         .fetch_one(&mut *tx)
         .await
         .map_err(failed(&doing))?;
@@ -91,70 +121,14 @@ impl Service {
             note: Note::empty(),
         };
         log(&mut tx, number, &entry).await?;
+        self.tell(&mut tx, number, DeliveryKind::Create, "", None)
+            .await?;
         let asset = require_asset(&mut tx, &advisory.asset).await?;
         commit(tx, &doing).await?;
         if is_new {
             self.show(&asset, &[]);
         }
         Ok(order_id(number))
-    }
-
-    /// The forecast behind a case has moved: its order is due by another date, unless somebody
-    /// has set a date for the work already. Gives the order when it was moved. What the log says
-    /// is when the date moved, and from where to where.
-    ///
-    /// # Errors
-    /// [`ServiceError::Database`].
-    pub async fn foresee(&self, advisory: &Advisory) -> Result<Option<WorkOrderId>, ServiceError> {
-        let doing = format!("moving the date of the order for case {}", advisory.case);
-        let Some(prognosis) = &advisory.prognosis else {
-            // Nothing can be said any more; what was said last stands.
-            return Ok(None);
-        };
-        let due = due_by(advisory);
-        let mut tx = self.begin(&doing).await?;
-        let known: Option<(i64, String, Option<i64>)> = sqlx::query_as(
-            "SELECT number, status, due_by FROM work_orders
-             WHERE case_id = ? AND status IN ('proposed', 'approved')",
-        )
-        .bind(advisory.case.as_str())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(&doing))?;
-        let Some((number, _, before)) = known else {
-            return Ok(None);
-        };
-        if before == Some(due.as_micros()) {
-            return Ok(None);
-        }
-        let now = self.now();
-        sqlx::query("UPDATE work_orders SET due_by = ?, updated_at = ? WHERE number = ?")
-            .bind(due.as_micros())
-            .bind(now.as_micros())
-            .bind(number)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(&doing))?;
-        let order = order_id(number);
-        let status = read_status(&mut tx, &order).await?;
-        let from = before.map_or_else(
-            || "-".to_owned(),
-            |at| Timestamp::from_micros(at).to_string(),
-        );
-        let note = format!(
-            "due by {due} instead of {from}: forecast by {}",
-            prognosis.model
-        );
-        let entry = LogEntry {
-            at: now,
-            by: Name::new(LogEntry::SYSTEM)?,
-            from: Some(status),
-            to: status,
-            note: Note::new(&note)?,
-        };
-        log(&mut tx, number, &entry).await?;
-        commit(tx, &doing).await?;
-        Ok(Some(order))
     }
 
     /// Lets a person do something with an order. The status is read and written in one
@@ -176,7 +150,7 @@ impl Service {
             Step::Schedule { scheduled_for, .. } => {
                 check_time("scheduled_for", Some(*scheduled_for))?;
             }
-            Step::Complete(found) => found.check()?,
+            Step::Complete(found) | Step::Report(found) => found.check()?,
             _ => {}
         }
         let mut tx = self.begin(&doing).await?;
@@ -193,7 +167,7 @@ impl Service {
         )
         .bind(to.as_str())
         .bind(match &step {
-            Step::Complete(found) => Some(found.outcome.as_str()),
+            Step::Complete(found) | Step::Report(found) => Some(found.outcome.as_str()),
             _ => None,
         })
         .bind(now.as_micros())
@@ -209,6 +183,17 @@ impl Service {
             note: note.clone(),
         };
         log(&mut tx, number, &entry).await?;
+        if step == Step::Cancel {
+            let note = entry.note.as_str();
+            self.tell(
+                &mut tx,
+                number,
+                DeliveryKind::Withdraw,
+                note,
+                Some(by.as_str()),
+            )
+            .await?;
+        }
         let order = read_order(&mut tx, number).await?;
         commit(tx, &doing).await?;
         Ok(order)
@@ -343,7 +328,7 @@ async fn apply(
             .await
             .map_err(failed(doing))?;
     }
-    if let Step::Complete(found) = step {
+    if let Step::Complete(found) | Step::Report(found) = step {
         sqlx::query(
             "UPDATE work_orders SET found_mode = ?, part = ?, done_at = ? WHERE number = ?",
         )
@@ -355,7 +340,10 @@ async fn apply(
         .await
         .map_err(failed("writing what an order found"))?;
     }
-    let ends = matches!(step.action(), Action::Complete | Action::Cancel);
+    let ends = matches!(
+        step.action(),
+        Action::Complete | Action::Cancel | Action::Report
+    );
     if ends && !note.is_empty() {
         sqlx::query("UPDATE work_orders SET note = ? WHERE number = ?")
             .bind(note.as_str())
@@ -371,7 +359,7 @@ fn require_number(id: &WorkOrderId) -> Result<i64, ServiceError> {
     order_number(id).ok_or_else(|| not_found("work order", id.as_str()))
 }
 
-async fn read_status(
+pub(super) async fn read_status(
     connection: &mut SqliteConnection,
     id: &WorkOrderId,
 ) -> Result<WorkOrderStatus, ServiceError> {
@@ -389,7 +377,7 @@ async fn read_status(
     })
 }
 
-async fn log(
+pub(super) async fn log(
     connection: &mut SqliteConnection,
     number: i64,
     entry: &LogEntry,

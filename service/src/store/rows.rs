@@ -84,6 +84,15 @@ impl<'a> Reader<'a> {
         let text: &str = self.get(column)?;
         serde_json::from_str(text).map_err(|_| self.unreadable(column, text))
     }
+
+    fn maybe_json<T: DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, ServiceError> {
+        let text: Option<&str> = self.get(column)?;
+        text.map(|text| serde_json::from_str(text).map_err(|_| self.unreadable(column, text)))
+            .transpose()
+    }
 }
 
 /// A row of `customers`.
@@ -261,7 +270,13 @@ pub(super) fn work_order(row: &SqliteRow) -> Result<WorkOrder, ServiceError> {
         failure_mode: read.maybe_word("failure_mode")?,
         opened_at: read.maybe_time("opened_at")?,
         signals: read.json("signals")?,
+        signal: read.maybe_word("signal")?,
+        priority: read.get("priority")?,
+        due_from: read.maybe_time("due_from")?,
         due_by: read.maybe_time("due_by")?,
+        plan: read.maybe_json("plan")?,
+        costs: read.maybe_json("costs")?,
+        date: read.maybe_json("date")?,
         engineer: read.maybe_word("engineer")?,
         engineer_name: read.maybe_word("engineer_name")?,
         scheduled_for: read.maybe_time("scheduled_for")?,

@@ -103,5 +103,6 @@ fn step(action: Action, engineer: &EngineerId) -> Step {
         Action::Start => Step::Start,
         Action::Complete => Step::Complete(Found::of(Outcome::Confirmed)),
         Action::Cancel => Step::Cancel,
+        Action::Report => Step::Report(Found::of(Outcome::Confirmed)),
     }
 }

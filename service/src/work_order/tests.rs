@@ -1,28 +1,7 @@
 use telemetry::WorkOrderId;
 
 use super::*;
-use crate::testing::{advisory, prognosis, t};
-
-#[test]
-fn the_due_date_is_the_p10_date_else_it_follows_the_severity() {
-    const DAY_S: i64 = 86_400;
-    for (severity, rul_p10_s, due) in [
-        (Severity::Critical, None, t(1_000 + 2 * DAY_S)),
-        (Severity::Warning, None, t(1_000 + 14 * DAY_S)),
-        (Severity::Watch, None, t(1_000 + 14 * DAY_S)),
-        (Severity::Critical, Some(3_600.0), t(1_500 + 3_600)),
-        (Severity::Warning, Some(0.0), t(1_500)),
-        (
-            Severity::Warning,
-            Some(f64::INFINITY),
-            Timestamp::CALENDAR_MAX,
-        ),
-    ] {
-        let mut advisory = advisory("C-1", "pump-1", severity);
-        advisory.prognosis = rul_p10_s.map(|rul| prognosis("pump-1", 1_500, rul));
-        assert_eq!(due_by(&advisory), due, "{severity} {rul_p10_s:?}");
-    }
-}
+use crate::testing::{advisory, t};
 
 #[test]
 fn an_order_names_the_five_signals_with_the_largest_share() {
@@ -36,6 +15,18 @@ fn an_order_names_the_five_signals_with_the_largest_share() {
         names,
         ["signal 0", "signal 2", "signal 3", "signal 4", "signal 5"]
     );
+}
+
+#[test]
+fn the_order_of_a_sensor_names_the_sensor_and_comes_last() {
+    let mut advisory = advisory("C-1", "pump-1", Severity::Critical);
+    assert_eq!(priority_of(&advisory), 1);
+    advisory.failure_mode = FailureMode::sensor_fault();
+    advisory.evidence.contributions.clear();
+    advisory.signal = Some(SignalName::new("flow").unwrap());
+    let named = top_signals(&advisory);
+    assert_eq!((named.len(), named[0].signal.as_str()), (1, "flow"));
+    assert_eq!(priority_of(&advisory), 4);
 }
 
 #[test]

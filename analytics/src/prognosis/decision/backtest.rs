@@ -5,8 +5,9 @@
 //! fold themselves: made by models that had not seen the machine.
 
 use serde::{Deserialize, Serialize};
+use telemetry::decision::chances;
 
-use super::{Costs, expected_cost, horizon, times};
+use super::{Costs, expected_cost};
 use crate::prognosis::distribution::RulDistribution;
 
 /// Folds in which what a policy chooses is kept apart from what it is scored on.
@@ -204,7 +205,7 @@ fn by_rule(machine: &Machine<'_>, costs: &Costs, cost_rate: f64) -> Outcome {
             row.distribution
         };
         let now = expected_cost(life, &costs, costs.lead_time);
-        let mut chances = times(&costs, horizon(life, &costs)).into_iter().skip(1);
+        let mut chances = chances(life, &costs).into_iter().skip(1);
         !chances.any(|at| expected_cost(life, &costs, at) < now)
     })
 }

@@ -21,6 +21,7 @@ async fn open(bench: &Bench, access: Access) -> Service {
         registration: Registration::Closed,
         models: Arc::new(BTreeMap::from([(pump.id.clone(), Arc::new(pump))])),
         access,
+        ..ServiceConfig::default()
     };
     Service::open(&bench.path, config, Arc::new(bench.clock.clone()))
         .await
