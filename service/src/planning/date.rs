@@ -109,10 +109,12 @@ pub struct Situation<'a> {
     pub visits: &'a [Timestamp],
 }
 
-/// Whether the probabilities of a forecast have been compared with failures and held.
+/// Whether the distribution of a forecast has been compared with failures and held. What another
+/// model says of single horizons speaks for itself and not for the distribution.
 pub fn is_calibrated(prognosis: &Prognosis) -> bool {
-    let within = &prognosis.detail.within;
-    !within.is_empty() && within.iter().all(|one| one.shown == Shown::Calibrated)
+    let within = prognosis.detail.within.iter();
+    let mut own = within.filter(|one| one.family.is_none()).peekable();
+    own.peek().is_some() && own.all(|one| one.shown == Shown::Calibrated)
 }
 
 /// When the work of an advisory is best done.

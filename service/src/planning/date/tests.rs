@@ -22,6 +22,7 @@ fn uniform(days: f64, shown: Shown) -> Prognosis {
         probability: None,
         rank: None,
         shown,
+        family: None,
         reason: None,
     }];
     forecast
@@ -205,6 +206,11 @@ fn without_a_calibrated_forecast_severity_and_agreement_date_the_work() {
     let mut scene = Scene::new();
     scene.advisory.prognosis = Some(uniform(2_000.0, Shown::Rank));
     assert_eq!(scene.decide().due_by, t(opened + 14 * DAY));
+    // Nor does another model's word for a horizon say anything of the distribution.
+    let mut forecast = uniform(2_000.0, Shown::Calibrated);
+    forecast.detail.within[0].family = Some(telemetry::PrognosisFamily::Fleet);
+    scene.advisory.prognosis = Some(forecast);
+    assert_eq!(scene.decide().basis, Basis::Severity);
 }
 
 #[test]
