@@ -18,7 +18,7 @@ describe('a place in a text', () => {
 });
 
 describe('two sides of a back-test', () => {
-  const opened = (asset: string, opened_at: string, failure_mode = 'bearing-wear'): BacktestCase => ({ asset, failure_mode, rule: null, opened_at, cleared_at: null, verdict: 'unknown', lead_days: null, work_order: null });
+  const opened = (asset: string, opened_at: string, failure_mode = 'bearing-wear'): BacktestCase => ({ case: 'C-1', asset, failure_mode, signal: null, rule: null, opened_at, order: true, verdict: 'unknown', lead_time_s: null });
   it('open the same case within a day of each other, on one asset, for one thing', () => {
     const proposed = [opened('pump-1', '2026-03-01T06:00:00Z'), opened('pump-2', '2026-03-01T06:00:00Z')];
     const inForce = [opened('pump-1', '2026-03-01T20:00:00Z'), opened('pump-2', '2026-03-03T06:00:00Z'), opened('pump-1', '2026-03-01T06:00:00Z', 'seal-leak')];

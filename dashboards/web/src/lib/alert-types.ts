@@ -157,5 +157,8 @@ export interface EvidenceReplay {
   same: boolean;
   recorded: number;
   recomputed: number | null;
+  /** Rows that were frozen and computed again. */
+  rows: number;
+  program: string;
   why: string | null;
 }

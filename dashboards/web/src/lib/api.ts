@@ -115,6 +115,8 @@ export const api = {
 /** Where a file of the API is, for links that download it. */
 export const fileOf = {
   history: () => address('/history', { format: 'csv', limit: PAGE_SIZE }),
+  /** What a case was opened from. */
+  capsule: (item: string) => address(`/cases/${id(item)}/capsule`),
   payload: (letter: number) => address(`/dead-letters/${letter}/payload`),
   samples: (waveform: number, format?: 'csv') => address(`/waveforms/${waveform}/samples`, { format }),
 };

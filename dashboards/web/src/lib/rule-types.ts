@@ -113,45 +113,41 @@ export interface Score {
   factor: number | null;
 }
 
-/** Alarm episodes of a rule; of the models' own alarms where it is null. */
+/** What one rule would have done; the models' own alarms where it is null. */
 export interface BacktestRule {
   rule: string | null;
   cases: number;
   confirmed: number;
-  false: number;
-  unknown: number;
+  false_alarms: number;
 }
 
+/** A case that would have been opened. */
 export interface BacktestCase {
+  case: string;
   asset: string;
-  failure_mode: string | null;
+  failure_mode: string;
+  signal: string | null;
   rule: string | null;
   opened_at: Iso;
-  cleared_at: Iso | null;
+  order: boolean;
   verdict: 'confirmed' | 'false' | 'unknown';
-  lead_days: number | null;
-  work_order: string | null;
+  lead_time_s: number | null;
 }
 
 /** What a set of rules would have done, judged by what was found. */
 export interface BacktestSide {
   cases: number;
   orders: number;
-  confirmed: number;
-  false: number;
-  unknown: number;
-  missed: number;
-  precision: number | null;
-  precision_low: number | null;
-  precision_high: number | null;
-  recall: number | null;
-  recall_low: number | null;
-  recall_high: number | null;
-  lead_days_p10: number | null;
-  lead_days_median: number | null;
-  net_money: number | null;
-  currency: string | null;
   orders_per_week: number;
+  confirmed: number;
+  false_alarms: number;
+  unknown: number;
+  problems: number;
+  missed: number;
+  precision: Interval | null;
+  recall: Interval | null;
+  lead_time_s: number | null;
+  net_money: number | null;
   by_rule: BacktestRule[];
   items: BacktestCase[];
 }
@@ -162,12 +158,16 @@ export interface Backtest {
   by: string;
   from: Iso;
   to: Iso;
+  /** Whether the models' own alarms were left out. */
+  rules_only: boolean;
   requested_at: Iso;
   started_at: Iso | null;
   ended_at: Iso | null;
   progress: number;
+  readings: number;
   problem: string | null;
-  result: { readings: number; seconds: number; readings_per_s: number; proposed: BacktestSide; in_force: BacktestSide } | null;
+  /** Null in lists. */
+  result: { proposed: BacktestSide; in_force: BacktestSide; currency: string; readings: number; seconds: number } | null;
 }
 
 export const SAVING_KINDS = ['avoided', 'false_alarms', 'missed', 'too_late', 'sensors'] as const;

@@ -4,7 +4,7 @@ import { m } from '../paraglide/messages.js';
 import { getLocale } from '../paraglide/runtime.js';
 import { formatNumber, formatPercent } from './format';
 import type { Backtest, Interval } from './rule-types';
-import { DAY, formatDuration } from './time';
+import { formatDuration } from './time';
 
 /** "× 1.25": how much further something has to go before it alarms. */
 export const timesText = (factor: number): string => `× ${new Intl.NumberFormat(getLocale(), { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(factor)}`;
@@ -33,4 +33,4 @@ export function intervalText(interval: Interval | null, as: Figure): string {
   return m.interval_text({ value: figureText(interval.value, as), low: figureText(interval.low, as), high: figureText(interval.high, as) });
 }
 
-export const daysText = (days: number | null): string => (days === null ? '–' : formatDuration(days * DAY, getLocale()));
+export const lengthText = (seconds: number | null): string => (seconds === null ? '–' : formatDuration(seconds * 1_000, getLocale()));
