@@ -351,7 +351,10 @@ for (const [theme, width, lang] of LOOKS) {
       learning: '/assets/fan-2',
       cases: '/cases?status=all',
       case: `/cases/${cases[0].id}`,
+      suppressed: '/cases?status=suppressed',
+      silences: '/silences',
       orders: '/work-orders',
+      calendar: '/work-orders?view=calendar',
       order: `/work-orders/${orders[0].id}`,
       devices: '/devices',
       device: '/devices/kiln-7-sensor',
@@ -361,6 +364,12 @@ for (const [theme, width, lang] of LOOKS) {
       quarantine: '/quarantine?state=all',
       letter: `/quarantine?state=all&letter=${letters[0].id}`,
       status: '/status',
+      rules: '/rules',
+      'rules-text': '/rules-text',
+      scoreboard: '/scoreboard',
+      savings: '/savings',
+      'on-call': '/on-call',
+      more: '/more',
     };
     for (const [name, path] of Object.entries(pages)) {
       const url = new URL(path, program.url);
