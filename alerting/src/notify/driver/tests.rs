@@ -393,6 +393,27 @@ async fn what_is_over_before_its_turn_is_withdrawn() {
 }
 
 #[tokio::test]
+async fn a_case_that_is_put_aside_calls_nobody_until_it_is_back() {
+    let (folder, clock) = (folder(), clock());
+    let receiver = Receiver::start(Manner::Answers(200)).await;
+    let office = office(&format!("http://{}/", receiver.address), true);
+    let mut rig = Rig::open(&folder.path().join("cases.db"), office, &clock).await;
+    let case = rig.critical(&probe("north-pump", "d-1"), 1_000_000).await;
+    let until = t(1_700_000_000) + Duration::from_hours(8);
+    let shelved = rig
+        .desk
+        .shelve(&case.id, until, "li", "known")
+        .await
+        .unwrap();
+    assert!(shelved.suppressed.is_some());
+    rig.later(Duration::from_hours(3)).await;
+    assert!(receiver.seen.ids().is_empty());
+    rig.desk.unshelve(&case.id, "li").await.unwrap();
+    rig.second().await;
+    assert_eq!(receiver.seen.ids().len(), 1);
+}
+
+#[tokio::test]
 async fn who_is_given_a_case_is_told_and_who_takes_it_is_not() {
     let (folder, clock) = (folder(), clock());
     let receiver = Receiver::start(Manner::Answers(200)).await;
