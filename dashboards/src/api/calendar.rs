@@ -177,12 +177,12 @@ async fn entries(api: &Shared, feed: &CalendarFeed, now: Timestamp) -> Result<Ve
         };
         let asset = api.parts.service.asset(&order.asset).await?;
         let place = asset.map(|asset| format!("{}, {}", asset.site.name, asset.customer.name));
-        entries.push(entry(order, from, place, link));
+        entries.push(entry(&order, from, place, link));
     }
     Ok(entries)
 }
 
-fn entry(order: WorkOrder, from: Timestamp, place: Option<String>, link: Option<&str>) -> Entry {
+fn entry(order: &WorkOrder, from: Timestamp, place: Option<String>, link: Option<&str>) -> Entry {
     let mut text = Vec::new();
     if let Some(mode) = &order.failure_mode {
         text.push(mode.to_string());
