@@ -205,7 +205,7 @@ fn main() {
     let (without, ..) = run(None);
     let (with, told, telling) = run(Some(&forecaster));
     println!(
-        "prognosis product microseconds {:.1} (row alone {without:.1}) classifiers {classifiers} \
+        "prognosis product microseconds {:.1} row_alone {without:.1} classifiers {classifiers} \
          told {told} telling_microseconds {telling:.0}",
         with - without
     );

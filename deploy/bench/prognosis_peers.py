@@ -3,7 +3,7 @@
 
 usage: prognosis_peers.py [--cargo-bench COMMAND]
 
-Runs `cargo bench -p analytics --bench prognosis` and then, on the same machine in the same
+Runs `cargo bench -p analytics --bench prognosis --bench serving` and then, on the same machine in the same
 minutes, the same work in Python: one ensemble of trees with the same settings on a table of the
 same size and function (one thread each), and the serving of one window: the features of the
 window, three ensembles, and random Fourier features, one asset at a time as windows arrive.
@@ -68,7 +68,7 @@ def serving(model, rng):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--cargo-bench", default="cargo bench -p analytics --bench prognosis")
+    p.add_argument("--cargo-bench", default="cargo bench -p analytics --bench prognosis --bench serving")
     a = p.parse_args()
     print("load", *(f"{x:.1f}" for x in os.getloadavg()), flush=True)
     out = subprocess.run(shlex.split(a.cargo_bench), capture_output=True, text=True, check=True).stdout
@@ -83,6 +83,10 @@ def main():
     print(f"one ensemble, {ROWS} x {FEATURES}: {t['fit_seconds']:.2f} s, LightGBM {seconds:.2f} s: {seconds/t['fit_seconds']:.2f} x; "
           f"error on unseen rows {t['rmse']:.3f}, LightGBM {rmse:.3f}")
     print(f"serving a window: {serve['microseconds']:.1f} us, LightGBM and numpy {micros:.0f} us: {micros/serve['microseconds']:.0f} x")
+    if "product" in ours:
+        own = ours["product"]["microseconds"]
+        print(f"the same on the way through the product, classifiers included: {own:.1f} us: {micros/own:.0f} x "
+              f"(a forecast that is told, with its reasons: {ours['product']['telling_microseconds']:.0f} us)")
     print("load", *(f"{x:.1f}" for x in os.getloadavg()))
 
 if __name__ == "__main__":
