@@ -7,9 +7,9 @@
 //! same order. Values of one instant are one row, however many messages brought them; when a
 //! signal comes twice for one instant the first value counts.
 //!
-//! One wrong clock must not silence a device. A row more than [`JUMP_MICROS`] (or a hundred
-//! sampling intervals) ahead is set aside until [`JUMP_CONFIRMATIONS`] such rows agree;
-//! [`JUMP_REFUTATIONS`] ordinary rows refute it. [`RESYNC_ROWS`] rows in a row that lie as far
+//! One wrong clock must not silence a device. A row more than `JUMP_MICROS` (or a hundred
+//! sampling intervals) ahead is set aside until `JUMP_CONFIRMATIONS` such rows agree;
+//! `JUMP_REFUTATIONS` ordinary rows refute it. `RESYNC_ROWS` rows in a row that lie as far
 //! *behind* mean that the clock was set back: the buffer then starts over.
 //!
 //! Values lie in one pool of rows of `width` numbers (NaN = not measured), so a row in order
