@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::AnalyticsError;
 
 /// Most signals of one device that are looked at. A set of signals fits one machine word, and
@@ -9,7 +11,7 @@ use crate::AnalyticsError;
 pub(crate) const MAX_SIGNALS: usize = 64;
 
 /// How analytics works. Every time is event time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// Rows a baseline is learned from. Rows of running machinery are autocorrelated: a few
     /// hundred show less than one load cycle, and a baseline from 400 rows of a machine that

@@ -448,6 +448,24 @@ impl Fleet {
         })
     }
 
+    /// The devices whose states take part in the verdict on this one: those of the peers that it is
+    /// compared with. None where nobody asked for the comparison.
+    pub fn company(&self, device: &DeviceId) -> Vec<DeviceId> {
+        let route = self.by_device.get(device);
+        let state = route.map(|route| &self.monitors[*route as usize].state);
+        let Some((state, group)) = state.and_then(|state| Some((state, state.group.as_ref()?)))
+        else {
+            return Vec::new();
+        };
+        let others = Others {
+            before: &self.monitors,
+            after: &[],
+            by_asset: &self.by_asset,
+            groups: &self.groups,
+        };
+        others.company(&state.asset, group)
+    }
+
     /// The assets that are watched, by id.
     pub fn assets(&self) -> impl Iterator<Item = &AssetId> {
         self.by_asset.keys()

@@ -226,6 +226,13 @@ impl<'a> Others<'a> {
         ring.map(|(asset, _)| asset).take(MOST_PEERS)
     }
 
+    /// Every device of the assets that this one would be compared with.
+    pub(crate) fn company(self, asset: &AssetId, group: &AssetModelId) -> Vec<DeviceId> {
+        let peers = self.peers(asset, group);
+        let devices = peers.filter_map(|peer| self.by_asset.get(peer)).flatten();
+        devices.map(|(device, _)| device.clone()).collect()
+    }
+
     /// The devices of an asset that tell something, by id.
     fn devices(
         self,

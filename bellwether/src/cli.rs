@@ -19,7 +19,9 @@ use crate::{
     export::ExportArgs,
     import::ImportArgs,
     prognosis::verb::TrainArgs,
-    remote::{dead_letters::DeadLetterVerb, devices::DeviceVerb, onboard::OnboardArgs},
+    remote::{
+        cases::CaseVerb, dead_letters::DeadLetterVerb, devices::DeviceVerb, onboard::OnboardArgs,
+    },
     replay::Speed,
 };
 
@@ -63,6 +65,9 @@ pub(crate) enum Verb {
     /// List messages that failed a check, and take them again after a fix.
     #[command(subcommand)]
     DeadLetter(DeadLetterVerb),
+    /// Look into cases.
+    #[command(subcommand)]
+    Case(CaseVerb),
     /// Copy everything that is kept into a new folder, while the program runs.
     Backup(BackupArgs),
     /// Fill an empty or missing data directory from a backup.

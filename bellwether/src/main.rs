@@ -7,6 +7,7 @@ mod app;
 mod backup;
 mod bench;
 mod broker_url;
+mod capsule;
 mod cli;
 mod config;
 mod connector;

@@ -41,7 +41,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::prognosis::serve::Promoted;
+use crate::{
+    capsule::{Freezer, Involved},
+    prognosis::serve::Promoted,
+};
 use apply::{Applied, ClosedOrders, Worker};
 
 /// The name of this reader in the journal.
@@ -94,6 +97,7 @@ pub(crate) struct Pipeline {
     shown_at: Instant,
     changed: BTreeSet<AssetId>,
     applied: watch::Sender<Offset>,
+    freezer: Freezer,
 }
 
 impl Pipeline {
@@ -125,6 +129,8 @@ impl Pipeline {
         });
         let in_force = rules.in_force();
         promoted.serve_all(&parts.registry, &mut fleet);
+        let (journal, cases) = (parts.journal.clone(), parts.cases.clone());
+        let freezer = Freezer::open(journal, cases, parts.analytics.clone()).await?;
         let now = Instant::now();
         let mut pipeline = Self {
             worker: Some(Worker::new(
@@ -144,6 +150,7 @@ impl Pipeline {
             shown_at: now,
             changed: BTreeSet::new(),
             applied: watch::Sender::new(position),
+            freezer,
             parts,
         };
         pipeline.show_restored().await?;
@@ -219,7 +226,7 @@ impl Pipeline {
         let applied = self.apply(records).await?;
         self.note(&applied);
         if !applied.findings.is_empty() {
-            self.hand_on(applied.findings, stop).await?;
+            self.hand_on(applied.findings, last, stop).await?;
         }
         self.position = last;
         if self.shown_at.elapsed() >= SHOW_EVERY {
@@ -289,7 +296,12 @@ impl Pipeline {
     }
 
     /// Stores findings and lets alerting see them.
-    async fn hand_on(&mut self, findings: Vec<Finding>, stop: &CancellationToken) -> Result<()> {
+    async fn hand_on(
+        &mut self,
+        findings: Vec<Finding>,
+        last: Offset,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let parts = &self.parts;
         retry(stop, HistorianError::is_transient, || {
             parts.store.put_findings(findings.clone())
@@ -304,6 +316,8 @@ impl Pipeline {
         if !changes.is_empty() {
             parts.overseer.notify_one();
         }
+        self.freeze(&changes, &findings, last).await;
+        let parts = &self.parts;
         for change in &changes {
             tracing::debug!(case = %change.case.id, asset = %change.case.asset, event = ?change.event, "case");
             parts.events.case_changed(&change.case.id);
@@ -313,6 +327,20 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// Freezes what cases were opened from. The states as last saved are those of before.
+    async fn freeze(&mut self, changes: &[CaseChange], findings: &[Finding], last: Offset) {
+        let opened = self.freezer.opened_by(changes, findings);
+        if let (Some(worker), false) = (&self.worker, opened.is_empty()) {
+            let (service, models) = (&self.parts.service, &self.parts.models);
+            let involved = |case| {
+                let involved = Involved::of(&case, &worker.fleet, service, models);
+                (case, involved)
+            };
+            let opened = opened.into_iter().map(involved).collect();
+            self.freezer.freeze(opened, self.saved, last).await;
+        }
     }
 
     /// Lets the order of a case follow its forecast, and gives it the evidence of an alarm that
@@ -389,6 +417,7 @@ impl Pipeline {
         .await
         .context("the position of the analytics could not be saved")?;
         self.saved = self.position;
+        self.freezer.saved();
         self.saved_at = Instant::now();
         let took = self.saved_at - from;
         self.save_pause = (took * SAVE_PART).clamp(SAVE_EVERY, SAVE_AT_LEAST_EVERY);

@@ -39,6 +39,7 @@ pub(crate) async fn run(verb: Verb) -> Result<()> {
         Verb::Evaluate(args) => evaluate::run(args).await,
         Verb::Device(verb) => remote::devices::run(verb).await,
         Verb::Onboard(args) => remote::onboard::run(args).await,
+        Verb::Case(verb) => remote::cases::run(verb).await,
         Verb::DeadLetter(verb) => remote::dead_letters::run(verb).await,
         Verb::Backup(args) => backup::backup(args).await,
         Verb::Restore(args) => backup::restore(args).await,

@@ -27,6 +27,7 @@ pub mod web;
 
 pub use api::{
     Problem,
+    case_replay::{CaseReplay, Recomputed},
     drift::{DriftWarning, drift_of},
     openapi,
 };

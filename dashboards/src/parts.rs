@@ -10,7 +10,7 @@ use telemetry::{AssetModel, AssetModelId, Clock, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{events::EventBus, fleet::FleetView};
+use crate::{api::case_replay::CaseReplay, events::EventBus, fleet::FleetView};
 
 /// Everything the API reads from, acts on and answers as. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub struct Parts {
     pub intake: Intake,
     /// Cases.
     pub cases: CaseDesk,
+    /// Who computes a case again from what was frozen with it.
+    pub replays: Arc<dyn CaseReplay>,
     /// Customers, assets and work orders.
     pub service: Service,
     /// The present state of each asset, written by the pipeline.

@@ -46,6 +46,46 @@ impl JournalRecord {
     }
 }
 
+impl JournalRecord {
+    /// What of the record belongs to some devices and assets: their rows and waveforms, and the
+    /// events about either. Of all other rows the one that was received last stays, so that a
+    /// reader who tells the time by what arrives tells the same time. Dead letters stay behind.
+    #[must_use]
+    pub fn part_of(
+        &self,
+        device: impl Fn(&DeviceId) -> bool,
+        asset: impl Fn(&AssetId) -> bool,
+    ) -> Self {
+        let latest = self.readings.rows().map(|row| row.received_at).max();
+        let mut told = false;
+        let mut readings = ReadingBatch::new();
+        for row in self.readings.rows() {
+            let tells_the_time = !told && Some(row.received_at) == latest;
+            if !tells_the_time && !device(row.device) {
+                continue;
+            }
+            told |= tells_the_time;
+            let number = readings.device(row.device);
+            for (&signal, &value) in row.signals.iter().zip(row.values) {
+                let signal = readings.signal(&self.readings.signals()[signal as usize]);
+                readings.push_value(signal, value);
+            }
+            readings.finish_row(number, row.measured_at, row.received_at);
+        }
+        let waveforms = self.waveforms.iter();
+        let events = self.events.iter();
+        Self {
+            readings,
+            waveforms: waveforms.filter(|w| device(&w.device)).cloned().collect(),
+            events: events
+                .filter(|event| event.concerns(&device, &asset))
+                .cloned()
+                .collect(),
+            dead_letters: Vec::new(),
+        }
+    }
+}
+
 /// Something that happened to a device or an asset and that a replay must see again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -193,6 +233,29 @@ pub enum Recorded {
     },
 }
 
+impl Event {
+    /// Whether it says something of a device or an asset that is asked about, or of all of them.
+    fn concerns(
+        &self,
+        of_device: impl Fn(&DeviceId) -> bool,
+        of_asset: impl Fn(&AssetId) -> bool,
+    ) -> bool {
+        match self {
+            Self::DeviceOnline { device, .. }
+            | Self::DeviceOffline { device, .. }
+            | Self::LateReadings { device, .. } => of_device(device),
+            Self::WorkOrderClosed { asset, .. }
+            | Self::NormalAccepted { asset, .. }
+            | Self::LifeBegan { asset, .. }
+            | Self::Recorded { asset, .. } => of_asset(asset),
+            Self::ModelPromoted { .. }
+            | Self::RulesChanged { .. }
+            | Self::AlertsRecalibrated { .. }
+            | Self::Listening { .. } => true,
+        }
+    }
+}
+
 /// A message that failed a check. It is acknowledged, counted and listed, never dropped
 /// silently, and kept whole so that it can be taken again after a fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -321,5 +384,87 @@ impl DeadLetterReason {
 impl fmt::Display for DeadLetterReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str) -> DeviceId {
+        DeviceId::new(name).unwrap()
+    }
+
+    fn asset(name: &str) -> AssetId {
+        AssetId::new(name).unwrap()
+    }
+
+    /// Rows as `(device, signal, value, second)`, received a second after they were measured.
+    fn record(rows: &[(&str, &str, f64, i64)]) -> JournalRecord {
+        let mut readings = ReadingBatch::new();
+        for (name, signal, value, at) in rows {
+            let number = readings.device(&device(name));
+            let signal = readings.signal(&crate::SignalName::new(signal).unwrap());
+            readings.push_value(signal, *value);
+            let at = Timestamp::from_secs(*at);
+            readings.finish_row(number, at, at + std::time::Duration::from_secs(1));
+        }
+        JournalRecord {
+            readings,
+            ..JournalRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_part_has_the_rows_of_its_devices_and_the_latest_time_of_receipt() {
+        let whole = record(&[
+            ("other", "x", 1.0, 1),
+            ("mine", "y", 2.0, 2),
+            ("other", "x", 3.0, 9),
+            ("mine", "x", 4.0, 4),
+            ("other", "x", 5.0, 3),
+        ]);
+        let part = whole.part_of(|name| name.as_str() == "mine", |_| false);
+        let expected = record(&[
+            ("mine", "y", 2.0, 2),
+            ("other", "x", 3.0, 9),
+            ("mine", "x", 4.0, 4),
+        ]);
+        assert_eq!(part, expected);
+        assert_eq!(whole.part_of(|_| true, |_| true), whole);
+    }
+
+    #[test]
+    fn a_part_has_the_events_of_its_devices_and_assets_and_of_all() {
+        let at = Timestamp::EPOCH;
+        let online = |name| Event::DeviceOnline {
+            device: device(name),
+            at,
+        };
+        let accepted = |name| Event::NormalAccepted {
+            asset: asset(name),
+            by: "planner".to_owned(),
+            at,
+        };
+        let rules = Event::RulesChanged {
+            changes: Vec::new(),
+            by: "planner".to_owned(),
+            at,
+        };
+        let whole = JournalRecord {
+            events: vec![
+                online("mine"),
+                online("other"),
+                accepted("pump"),
+                accepted("fan"),
+                rules.clone(),
+            ],
+            ..JournalRecord::default()
+        };
+        let part = whole.part_of(
+            |name| name.as_str() == "mine",
+            |name| name.as_str() == "pump",
+        );
+        assert_eq!(part.events, [online("mine"), accepted("pump"), rules]);
     }
 }

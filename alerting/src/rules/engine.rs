@@ -31,6 +31,8 @@ use telemetry::{
     ReadingBatch, RuleChange, RuleId, reorder::Arrival,
 };
 
+pub use saved::{SHARED_KEYS, state_key};
+
 use super::{
     WrittenRule,
     device::{Device, Kept},

@@ -7,6 +7,7 @@
 //! inside each write transaction whether anybody else wrote to the file since they were read;
 //! then they are read again and the decision is taken anew.
 
+mod capsules;
 #[cfg(test)]
 mod care_tests;
 mod quiet;

@@ -42,6 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    capsule::Replays,
     config::Config,
     notify::House,
     outcomes::Outcomes,
@@ -242,6 +243,9 @@ impl App {
             influx: influx.monitor,
             intake: self.intake,
             cases: parts.cases.clone(),
+            replays: Arc::new(Replays {
+                cases: parts.cases.clone(),
+            }),
             service: parts.service.clone(),
             registry: parts.registry.clone(),
             fleet: parts.fleet.clone(),

@@ -13,6 +13,7 @@ pub mod alarm_rates;
 pub mod assets;
 pub mod calendar;
 pub mod case_people;
+pub mod case_replay;
 pub mod cases;
 pub mod connectors;
 pub mod course;
@@ -205,6 +206,8 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(cases::get))
         .routes(routes!(cases::acknowledge))
         .merge(people_resources())
+        .routes(routes!(case_replay::replay))
+        .routes(routes!(case_replay::capsule))
         .routes(routes!(work_orders::list, work_orders::create))
         .routes(routes!(work_orders::get))
         .routes(routes!(work_orders::approve))

@@ -214,21 +214,50 @@ pub(crate) fn load_snapshots(
     let mut rows = select.query([reader]).during(ACTION)?;
     let mut snapshots = Vec::new();
     while let Some(row) = rows.next().during(ACTION)? {
-        let (id, crc): (i64, u32) = (row.get(0).during(ACTION)?, row.get(2).during(ACTION)?);
-        let snapshot = Snapshot {
-            key: row.get(1).during(ACTION)?,
-            bytes: row.get(3).during(ACTION)?,
-        };
-        if crc32c::crc32c(&snapshot.bytes) != crc {
-            return Err(HistorianError::corrupt(
-                "snapshot",
-                id as u64,
-                format!("checksum of {} of reader {reader}", snapshot.key),
-            ));
-        }
-        snapshots.push(snapshot);
+        snapshots.push(snapshot(row, reader)?);
     }
     Ok(snapshots)
+}
+
+/// Those with one of these keys, by key.
+pub(crate) fn load_snapshots_of(
+    connection: &Connection,
+    reader: &str,
+    keys: &[String],
+) -> Result<Vec<Snapshot>, HistorianError> {
+    const ACTION: &str = "load snapshots";
+    let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut select = connection
+        .prepare("SELECT rowid, key, crc, bytes FROM snapshots WHERE reader = ?1 AND key = ?2")
+        .during(ACTION)?;
+    let mut snapshots = Vec::new();
+    for key in keys {
+        let mut rows = select.query([reader, key]).during(ACTION)?;
+        if let Some(row) = rows.next().during(ACTION)? {
+            snapshots.push(snapshot(row, reader)?);
+        }
+    }
+    Ok(snapshots)
+}
+
+/// A row of `rowid, key, crc, bytes`.
+fn snapshot(row: &rusqlite::Row<'_>, reader: &str) -> Result<Snapshot, HistorianError> {
+    const ACTION: &str = "read a snapshot";
+    let (id, crc): (i64, u32) = (row.get(0).during(ACTION)?, row.get(2).during(ACTION)?);
+    let snapshot = Snapshot {
+        key: row.get(1).during(ACTION)?,
+        bytes: row.get(3).during(ACTION)?,
+    };
+    if crc32c::crc32c(&snapshot.bytes) != crc {
+        return Err(HistorianError::corrupt(
+            "snapshot",
+            id as u64,
+            format!("checksum of {} of reader {reader}", snapshot.key),
+        ));
+    }
+    Ok(snapshot)
 }
 
 /// Reads the records that follow `after`, up to `max_bytes` of memory but one at least.

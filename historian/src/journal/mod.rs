@@ -102,6 +102,27 @@ impl JournalConfig {
     }
 }
 
+/// A record in the journal's own encoding, without its dead letters: each number keeps its bits.
+///
+/// # Errors
+/// [`HistorianError::Encode`] when an event cannot be written.
+pub fn to_bytes(record: &JournalRecord) -> Result<Vec<u8>, HistorianError> {
+    let mut bytes = Vec::new();
+    codec::encode(record, &mut bytes).map_err(|source| HistorianError::Encode {
+        what: "a journal record",
+        source,
+    })?;
+    Ok(bytes)
+}
+
+/// Reads what [`to_bytes`] wrote. Any other bytes are an error.
+///
+/// # Errors
+/// [`HistorianError::Corrupt`] saying what is wrong.
+pub fn from_bytes(bytes: &[u8]) -> Result<JournalRecord, HistorianError> {
+    codec::decode(bytes).map_err(|reason| HistorianError::corrupt("journal record", 0, reason))
+}
+
 /// A piece of state that a reader saves together with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -306,6 +327,19 @@ impl Journal {
         self.0
             .pool
             .run(move |connection| disk::load_snapshots(connection, &reader))
+            .await
+    }
+
+    /// Those of the snapshots a reader has saved that have one of these keys, by key.
+    pub async fn load_snapshots_of(
+        &self,
+        reader: &str,
+        keys: Vec<String>,
+    ) -> Result<Vec<Snapshot>, HistorianError> {
+        let reader = reader.to_owned();
+        self.0
+            .pool
+            .run(move |connection| disk::load_snapshots_of(connection, &reader, &keys))
             .await
     }
 

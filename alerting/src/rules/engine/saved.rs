@@ -8,8 +8,15 @@ use crate::rules::{RulesError, parse_one};
 
 const BOOK_KEY: &str = "rules//book";
 const CLOCK_KEY: &str = "rules//clock";
+/// The keys of the states that all devices share: the rules in force, and the time.
+pub const SHARED_KEYS: [&str; 2] = [BOOK_KEY, CLOCK_KEY];
 /// The format of saved states; rises with every change of a type that is saved.
 const FORMAT: u8 = 1;
+
+/// The key under which the state of a device is saved.
+pub fn state_key(device: &DeviceId) -> String {
+    format!("{SNAPSHOT_PREFIX}{device}")
+}
 
 /// The rules as they are saved: by their text.
 #[derive(Serialize, Deserialize)]
@@ -44,7 +51,7 @@ impl Engine {
             if device.plan.watches.is_empty() {
                 continue;
             }
-            let key = format!("{SNAPSHOT_PREFIX}{}", device.kept.device);
+            let key = state_key(&device.kept.device);
             let bytes = encode(&key, &device.kept)?;
             saved.push((key, bytes));
         }
