@@ -3,6 +3,7 @@ mod history;
 mod ledger;
 mod orders;
 mod places;
+mod planning;
 
 use std::path::PathBuf;
 
