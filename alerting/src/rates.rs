@@ -2,7 +2,8 @@
 //!
 //! What counts is an alarm that asked somebody for attention: a case that was opened, opened
 //! again, or came back, and was not suppressed at that moment. Counted in slots of ten minutes
-//! by the clock, a site at a time, because a site is what one operator position watches.
+//! by the clock, a site at a time, because a site is what one operator position watches; and for
+//! each person the messages that went out, which is what really reached them.
 //!
 //! # Source
 //! ANSI/ISA-18.2-2016 clause 16.5 and EEMUA publication 191, third edition, appendix 11, as
@@ -44,11 +45,21 @@ pub const TARGETS: Targets = Targets {
     flood_share: 0.01,
 };
 
-/// The alarms of one slot at one site. Slots without any are left out.
+/// Whose alarms are counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
+pub enum Watcher {
+    /// The alarms of a site; none for assets the ledger did not know.
+    Site(Option<SiteId>),
+    /// The messages that went to one recipient, as the outbox names them.
+    Operator(String),
+}
+
+/// The alarms of one slot. Slots without any are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// The site; none for assets the ledger did not know.
-    pub site: Option<SiteId>,
+    /// Whose they are.
+    pub of: Watcher,
     /// Its number: whole slots since the Unix epoch.
     pub number: i64,
     /// Alarms that asked for attention.
@@ -68,11 +79,11 @@ pub struct Standing {
     pub chattering: u64,
 }
 
-/// The alarm rates of a site.
+/// The alarm rates of a site or an operator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AlarmRates {
-    /// The site; none for assets the ledger did not know.
-    pub site: Option<SiteId>,
+    /// Whose they are.
+    pub of: Watcher,
     /// Alarms that asked for attention.
     pub alarms: u64,
     /// Alarms that were suppressed.
@@ -90,30 +101,30 @@ pub struct AlarmRates {
     pub slots: Vec<(Timestamp, u64)>,
 }
 
-/// The rates of each site from `from` (included) to `until`, whole slots.
+/// The rates of each site and operator from `from` (included) to `until`, whole slots.
 pub fn rates(
     slots: &[Slot],
-    standing: &BTreeMap<Option<SiteId>, Standing>,
+    standing: &BTreeMap<Watcher, Standing>,
     from: Timestamp,
     until: Timestamp,
 ) -> Vec<AlarmRates> {
     let (first, end) = (slot_of(from), slot_of(until) + 1);
     let count = usize::try_from(end - first).unwrap_or(0).max(1);
-    let mut sites: BTreeMap<Option<SiteId>, Vec<&Slot>> = BTreeMap::new();
-    for site in standing.keys() {
-        sites.entry(site.clone()).or_default();
+    let mut watchers: BTreeMap<Watcher, Vec<&Slot>> = BTreeMap::new();
+    for of in standing.keys() {
+        watchers.entry(of.clone()).or_default();
     }
     for slot in slots
         .iter()
         .filter(|slot| (first..end).contains(&slot.number))
     {
-        sites.entry(slot.site.clone()).or_default().push(slot);
+        watchers.entry(slot.of.clone()).or_default().push(slot);
     }
-    let of_site = |(site, mut slots): (Option<SiteId>, Vec<&Slot>)| {
+    let of_watcher = |(of, mut slots): (Watcher, Vec<&Slot>)| {
         slots.sort_by_key(|slot| slot.number);
         let alarms: u64 = slots.iter().map(|slot| slot.alarms).sum();
         AlarmRates {
-            now: standing.get(&site).copied().unwrap_or_default(),
+            now: standing.get(&of).copied().unwrap_or_default(),
             alarms,
             suppressed: slots.iter().map(|slot| slot.suppressed).sum(),
             average_per_10_min: alarms as f64 / count as f64,
@@ -124,10 +135,10 @@ pub fn rates(
                 .filter(|slot| slot.alarms > 0)
                 .map(|slot| (begin_of(slot.number), slot.alarms))
                 .collect(),
-            site,
+            of,
         }
     };
-    sites.into_iter().map(of_site).collect()
+    watchers.into_iter().map(of_watcher).collect()
 }
 
 /// Slots in flood, of some in order.
@@ -164,7 +175,7 @@ mod tests {
 
     fn slot(site: &str, number: i64, alarms: u64, suppressed: u64) -> Slot {
         Slot {
-            site: Some(SiteId::new(site).unwrap()),
+            of: Watcher::Site(Some(SiteId::new(site).unwrap())),
             number,
             alarms,
             suppressed,
@@ -185,7 +196,7 @@ mod tests {
             slot("hall-4", 3, 6, 0),
         ];
         let standing = BTreeMap::from([(
-            None,
+            Watcher::Site(None),
             Standing {
                 standing: 2,
                 stale: 1,
@@ -195,7 +206,7 @@ mod tests {
         let until = Timestamp::from_micros(day(144).as_micros() - 1);
         let rates = rates(&slots, &standing, day(0), until);
         assert_eq!(rates.len(), 3);
-        assert_eq!((rates[0].site.clone(), rates[0].now.standing), (None, 2));
+        assert_eq!((rates[0].of.clone(), rates[0].now.standing), (Watcher::Site(None), 2));
         let hall = &rates[1];
         assert_eq!(
             (hall.alarms, hall.suppressed, hall.peak_per_10_min),

@@ -9,7 +9,11 @@
 //! shelves, silences and windows end by the clock. Every step is idempotent by the case and
 //! its round, so a crash anywhere means: the same step again, and nothing twice.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use alerting::{
     Case, CaseChange, CaseDesk, MaintenanceWindow, Ranked,
@@ -18,7 +22,7 @@ use alerting::{
 use anyhow::{Context, Result};
 use dashboards::EventBus;
 use service::{Service, WorkOrderStatus};
-use telemetry::{AdvisorySink, CaseId, Clock};
+use telemetry::{AdvisorySink, CaseId, Clock, Explanation};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -116,14 +120,13 @@ impl Overseer {
                 waits: None,
             });
         }
-        let mut allotment = budget::allot(candidates, room);
+        let allotment = budget::allot(candidates, room);
+        let mut waits: BTreeMap<CaseId, Explanation> = allotment.watch_list.into_iter().collect();
         for one in &mut ranked {
-            let mut waits = allotment.watch_list.iter();
-            let waits = waits.find(|(case, _)| *case == one.case);
-            one.waits = waits.map(|(_, reason)| reason.clone());
+            one.waits = waits.remove(&one.case);
         }
         self.tell(&self.cases.ranked(&ranked).await?);
-        let first: BTreeSet<CaseId> = allotment.submit.drain(..).collect();
+        let first: BTreeSet<CaseId> = allotment.submit.into_iter().collect();
         for case in waiting.iter().filter(|case| first.contains(&case.id)) {
             self.submit(case).await?;
         }

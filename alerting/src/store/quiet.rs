@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use sqlx::{Row, SqliteConnection};
-use telemetry::{SiteId, Timestamp};
+use telemetry::Timestamp;
 
 use super::{CaseDesk, commit, person, rows, treat::checked_note};
 use crate::{
     AlertingError, NewSilence, Silence, SuppressionReason,
-    rates::{self, AlarmRates, STALE_AFTER, Slot, Standing},
+    rates::{self, AlarmRates, STALE_AFTER, Slot, Standing, Watcher},
     shelving::check_until,
 };
 
@@ -166,22 +166,49 @@ impl CaseDesk {
                 Ok(u64::try_from(count).unwrap_or(0))
             };
             slots.push(Slot {
-                site: rows::site(row)?,
+                of: Watcher::Site(rows::site(row)?),
                 number: row.try_get("slot").map_err(failed(doing))?,
                 alarms: count("alarms")?,
                 suppressed: count("suppressed")?,
             });
         }
+        slots.extend(self.messages_sent(begin, until).await?);
         Ok(rates::rates(&slots, &self.standing().await?, from, until))
     }
 
+    /// The messages that went out to each recipient.
+    async fn messages_sent(
+        &self,
+        begin: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Slot>, AlertingError> {
+        let doing = "counting messages";
+        let found: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT recipient, sent_at / ?3, count(*) FROM notifications
+             WHERE state = 'sent' AND sent_at >= ?1 AND sent_at <= ?2 GROUP BY 1, 2",
+        )
+        .bind(begin.as_micros())
+        .bind(until.as_micros())
+        .bind(rates::micros())
+        .fetch_all(&self.inner.read)
+        .await
+        .map_err(failed(doing))?;
+        let slots = found.into_iter().map(|(recipient, number, count)| Slot {
+            of: Watcher::Operator(recipient),
+            number,
+            alarms: u64::try_from(count).unwrap_or(0),
+            suppressed: 0,
+        });
+        Ok(slots.collect())
+    }
+
     /// What stands now, by site.
-    async fn standing(&self) -> Result<BTreeMap<Option<SiteId>, Standing>, AlertingError> {
+    async fn standing(&self) -> Result<BTreeMap<Watcher, Standing>, AlertingError> {
         let now = self.now();
         self.look(|desk| {
-            let mut sites: BTreeMap<Option<SiteId>, Standing> = BTreeMap::new();
+            let mut sites: BTreeMap<Watcher, Standing> = BTreeMap::new();
             for case in desk.open_cases().map(|held| &held.case) {
-                let site = sites.entry(case.site.clone()).or_default();
+                let site = sites.entry(Watcher::Site(case.site.clone())).or_default();
                 match &case.suppressed {
                     None if case.cleared_at.is_none() => {
                         site.standing += 1;

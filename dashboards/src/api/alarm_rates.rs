@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alerting::rates::{self, AlarmRates};
+use alerting::rates::{self, AlarmRates, Watcher};
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use telemetry::{SiteId, Timestamp};
@@ -25,12 +25,15 @@ pub(crate) struct RatesFilter {
     to: Option<Timestamp>,
 }
 
-/// The alarm rates of a site.
+/// The alarm rates of a site or an operator.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AlarmRatesView {
-    /// The site, which is what one operator position watches; null for assets that stood nowhere.
+    /// The site, which is what one operator position watches; null for an operator, and for
+    /// assets that stood nowhere.
     #[schema(value_type = Option<String>)]
     pub site: Option<SiteId>,
+    /// The recipient whose messages are counted, such as `person:wang-li`; null for a site.
+    pub operator: Option<String>,
     /// Alarms that asked for attention.
     pub alarms: u64,
     /// Alarms that were suppressed.
@@ -77,17 +80,22 @@ pub struct RateBucket {
 /// The alarm rates of every site.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AllAlarmRates {
-    /// By site.
+    /// By site, then by operator.
     pub items: Vec<AlarmRatesView>,
-    /// Always null: every site is there.
+    /// Always null: everybody is there.
     pub next: Option<String>,
 }
 
 impl From<AlarmRates> for AlarmRatesView {
     fn from(rates: AlarmRates) -> Self {
         let target = rates::TARGETS;
+        let (site, operator) = match rates.of {
+            Watcher::Site(site) => (site, None),
+            Watcher::Operator(operator) => (None, Some(operator)),
+        };
         Self {
-            site: rates.site,
+            site,
+            operator,
             alarms: rates.alarms,
             suppressed: rates.suppressed,
             average_per_10_min: rates.average_per_10_min,
