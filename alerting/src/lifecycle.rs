@@ -168,7 +168,7 @@ pub fn next(status: Option<CaseStatus>, event: CaseEventKind) -> Result<CaseStat
     use CaseEventKind as Event;
     use CaseStatus::{Acknowledged, Closed, Open};
     match (status, event) {
-        (None, Event::Opened) => Ok(Open),
+        (None, Event::Opened) | (Some(Closed), Event::Reopened) => Ok(Open),
         (Some(Open), Event::Acknowledged) => Ok(Acknowledged),
         (
             Some(now @ (Open | Acknowledged)),
@@ -193,7 +193,6 @@ pub fn next(status: Option<CaseStatus>, event: CaseEventKind) -> Result<CaseStat
             Some(Open | Acknowledged),
             Event::OrderCompleted | Event::OrderCancelled | Event::Withdrawn,
         ) => Ok(Closed),
-        (Some(Closed), Event::Reopened) => Ok(Open),
         _ => Err(Illegal { status, event }),
     }
 }

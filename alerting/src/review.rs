@@ -91,7 +91,7 @@ impl Desk {
                 ..Suppression::of(Reason::Shelved)
             });
         }
-        let quiet = self.silenced(held, around);
+        let quiet = Self::silenced(held, around);
         if quiet.is_some() {
             return quiet;
         }
@@ -124,7 +124,7 @@ impl Desk {
         case.stale.then(|| Suppression::of(Reason::Stale))
     }
 
-    fn silenced(&self, held: &Held, around: &Around<'_>) -> Option<Suppression> {
+    fn silenced(held: &Held, around: &Around<'_>) -> Option<Suppression> {
         let mut in_force = around
             .silences
             .iter()

@@ -198,13 +198,12 @@ impl CaseDesk {
     /// Looks at the desk in memory, which is read anew where it has to be.
     async fn look<T>(&self, ask: impl FnOnce(&Desk) -> T) -> Result<T, AlertingError> {
         let mut slot = self.inner.desk.lock().await;
-        let loaded = match slot.take() {
-            Some(loaded) => loaded,
-            None => {
-                let mut tx = self.begin("reading the open cases").await?;
-                let version = write::data_version(&mut tx).await?;
-                reload(&mut tx, version, self.now()).await?
-            }
+        let loaded = if let Some(loaded) = slot.take() {
+            loaded
+        } else {
+            let mut tx = self.begin("reading the open cases").await?;
+            let version = write::data_version(&mut tx).await?;
+            reload(&mut tx, version, self.now()).await?
         };
         let answer = ask(&loaded.desk);
         *slot = Some(loaded);

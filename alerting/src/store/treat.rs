@@ -371,7 +371,7 @@ impl Desk {
         }));
         batch.past_orders.push((done.work_order.clone(), now));
         self.step(&done.case, entry, batch, |held| {
-            held.case.closed_at = Some(now)
+            held.case.closed_at = Some(now);
         })
     }
 
