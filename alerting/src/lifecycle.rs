@@ -187,8 +187,8 @@ pub fn next(status: Option<CaseStatus>, event: CaseEventKind) -> Result<CaseStat
             | Event::Suppressed
             | Event::Unsuppressed
             | Event::WatchListed,
-        ) => Ok(now),
-        (Some(now), Event::Amended) => Ok(now),
+        )
+        | (Some(now), Event::Amended) => Ok(now),
         (
             Some(Open | Acknowledged),
             Event::OrderCompleted | Event::OrderCancelled | Event::Withdrawn,

@@ -206,7 +206,10 @@ mod tests {
         let until = Timestamp::from_micros(day(144).as_micros() - 1);
         let rates = rates(&slots, &standing, day(0), until);
         assert_eq!(rates.len(), 3);
-        assert_eq!((rates[0].of.clone(), rates[0].now.standing), (Watcher::Site(None), 2));
+        assert_eq!(
+            (rates[0].of.clone(), rates[0].now.standing),
+            (Watcher::Site(None), 2)
+        );
         let hall = &rates[1];
         assert_eq!(
             (hall.alarms, hall.suppressed, hall.peak_per_10_min),

@@ -154,77 +154,33 @@ mod tests {
     #[test]
     fn the_cheapest_explanation_is_asked_first() {
         let running = OperatingState::Running { regime: 0 };
-        let faulty = [signal("speed_rpm")];
-        let drives = [signal("speed_rpm")];
-        let none: [SignalName; 0] = [];
-        for (mode, share, state, faulty, drives, verdict) in [
-            (
-                "cavitation",
-                0.8,
-                running,
-                &faulty[..],
-                &drives[..],
-                Verdict::Sensor,
-            ),
+        let (off, start, unknown) = (
+            OperatingState::Off,
+            OperatingState::StartUp,
+            OperatingState::Unknown,
+        );
+        let speed = [signal("speed_rpm")];
+        // (failure mode, share of the speed, state, its sensor is faulty, it is a drive, verdict)
+        for (mode, share, state, is_faulty, is_drive, verdict) in [
+            ("cavitation", 0.8, running, true, true, Verdict::Sensor),
+            ("unclassified", 0.8, off, true, true, Verdict::Sensor),
+            ("cavitation", 0.5, running, true, false, Verdict::Machine),
+            ("cavitation", 0.1, start, false, false, Verdict::Operating),
             (
                 "unclassified",
                 0.8,
-                OperatingState::Off,
-                &faulty[..],
-                &drives[..],
-                Verdict::Sensor,
-            ),
-            (
-                "cavitation",
-                0.5,
                 running,
-                &faulty[..],
-                &none[..],
-                Verdict::Machine,
-            ),
-            (
-                "cavitation",
-                0.1,
-                OperatingState::StartUp,
-                &none[..],
-                &none[..],
+                false,
+                true,
                 Verdict::Operating,
             ),
-            (
-                "unclassified",
-                0.8,
-                running,
-                &none[..],
-                &drives[..],
-                Verdict::Operating,
-            ),
-            (
-                "unclassified",
-                0.4,
-                running,
-                &none[..],
-                &drives[..],
-                Verdict::Machine,
-            ),
-            (
-                "cavitation",
-                0.8,
-                running,
-                &none[..],
-                &drives[..],
-                Verdict::Machine,
-            ),
-            (
-                "unclassified",
-                0.8,
-                OperatingState::Unknown,
-                &none[..],
-                &none[..],
-                Verdict::Machine,
-            ),
+            ("unclassified", 0.4, running, false, true, Verdict::Machine),
+            ("cavitation", 0.8, running, false, true, Verdict::Machine),
+            ("unclassified", 0.8, unknown, false, false, Verdict::Machine),
         ] {
             let evidence = evidence(mode, share, state);
-            let (judged, why) = judge(&evidence, faulty, drives);
+            let some = |wanted: bool| if wanted { &speed[..] } else { &[] };
+            let (judged, why) = judge(&evidence, some(is_faulty), some(is_drive));
             assert_eq!(judged, verdict, "{mode} {share} {state:?}");
             assert!(!why.en.is_empty() && !why.zh.is_empty());
         }

@@ -178,6 +178,10 @@ pub struct AssetUpdate {
     pub model: Option<AssetModelId>,
     /// The asset it is part of or fed by; `Some(None)` makes it stand alone.
     #[serde(default, with = "maybe_none")]
+    #[allow(
+        clippy::option_option,
+        reason = "left out, null and a value are three wishes"
+    )]
     pub parent: Option<Option<AssetId>>,
     /// All its devices: unknown ones are registered, known ones move here, those left out
     /// stay registered without an asset.
@@ -186,6 +190,11 @@ pub struct AssetUpdate {
 }
 
 /// A field that may be left out, null or a value: three different wishes.
+#[allow(
+    clippy::option_option,
+    clippy::ref_option,
+    reason = "the shape that serde asks for; left out, null and a value are three wishes"
+)]
 pub mod maybe_none {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

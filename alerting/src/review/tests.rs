@@ -274,7 +274,7 @@ fn late_data_raise_nothing_at_night_and_belong_to_the_case_they_tell_of() {
             .iter()
             .any(|change| change.event == Event::Unsuppressed)
     );
-    assert_eq!(plant.asking(), [case.id.clone()]);
+    assert_eq!(plant.asking(), std::slice::from_ref(&case.id));
 
     // What comes late while the case is open, or lies within an ended one, amends it.
     plant.hear(&[pump.normal(NOW - 20, NOW - 20)]);

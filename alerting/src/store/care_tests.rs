@@ -131,7 +131,7 @@ async fn a_silence_is_kept_in_the_file_and_ends_when_a_person_ends_it() {
     let desk = bench.open().await;
     assert_eq!(
         desk.silences(false, None, 10).await.unwrap(),
-        [silence.clone()]
+        std::slice::from_ref(&silence)
     );
     assert!(
         desk.review().await.unwrap().is_empty(),

@@ -351,6 +351,10 @@ pub struct AssetChange {
     /// The asset it is part of or fed by; null makes it stand alone.
     #[schema(value_type = Option<String>)]
     #[serde(default, deserialize_with = "service::maybe_none::deserialize")]
+    #[allow(
+        clippy::option_option,
+        reason = "left out, null and a value are three wishes"
+    )]
     parent: Option<Option<AssetId>>,
     /// All its devices; those left out stay registered without an asset.
     #[schema(value_type = Option<Vec<String>>)]
