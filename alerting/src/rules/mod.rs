@@ -10,6 +10,8 @@
 
 mod ask;
 mod book;
+#[cfg(test)]
+mod book_tests;
 mod checks;
 mod course;
 mod device;

@@ -11,7 +11,7 @@ use super::{
     extract::{Body, Number},
     page::Page,
     problem::Problem,
-    scoreboard::SourceView,
+    scoreboard::AlertSourceView,
 };
 use crate::labels::Text;
 
@@ -24,7 +24,7 @@ pub struct RecalibrationView {
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// Whose alerts.
-    source: SourceView,
+    source: AlertSourceView,
     /// On assets of this kind.
     #[schema(value_type = String)]
     asset_model: AssetModelId,
@@ -87,7 +87,7 @@ pub struct Revert {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FactorInForce {
     /// Whose alerts.
-    source: SourceView,
+    source: AlertSourceView,
     /// On assets of this kind.
     #[schema(value_type = String)]
     asset_model: AssetModelId,
@@ -134,7 +134,7 @@ pub(crate) async fn revert(
     }))
 }
 
-impl From<AlertSource> for SourceView {
+impl From<AlertSource> for AlertSourceView {
     fn from(source: AlertSource) -> Self {
         match source {
             AlertSource::Model => Self {

@@ -29,7 +29,7 @@ pub(crate) struct ScoreFilter {
 
 /// Who raises alerts.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SourceView {
+pub struct AlertSourceView {
     /// `model` for the detectors, or `rule`.
     pub(super) kind: &'static str,
     /// Which rule.
@@ -60,9 +60,9 @@ impl From<Estimate> for EstimateView {
 
 /// A line of the scoreboard.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ScoreView {
+pub struct ScoreLine {
     /// Who raised the alerts; null for all.
-    source: Option<SourceView>,
+    source: Option<AlertSourceView>,
     /// The kind of machine; null for all.
     #[schema(value_type = Option<String>)]
     asset_model: Option<AssetModelId>,
@@ -92,7 +92,7 @@ pub struct ScoreView {
     factor: Option<f64>,
 }
 
-impl ScoreView {
+impl ScoreLine {
     fn of(score: Score, factors: &[Factor]) -> Self {
         let key = score.source.as_ref().zip(score.asset_model.as_ref());
         let factor = key.map(|(source, model)| {
@@ -142,12 +142,12 @@ fn by(text: Option<&str>) -> Result<By, Problem> {
 
 /// List how far alerts can be trusted.
 #[utoipa::path(get, path = "/scoreboard", tag = "rules", params(ScoreFilter),
-    responses((status = 200, body = Page<ScoreView>),
+    responses((status = 200, body = Page<ScoreLine>),
         (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(api): State<Shared>,
     Params(filter): Params<ScoreFilter>,
-) -> Result<Json<Page<ScoreView>>, Problem> {
+) -> Result<Json<Page<ScoreLine>>, Problem> {
     let by = by(filter.by.as_deref())?;
     let days = filter.days.unwrap_or(DEFAULT_DAYS);
     if !(1..=MAX_DAYS).contains(&days) {
@@ -159,7 +159,7 @@ pub(crate) async fn list(
     let factors = api.recalibrations.factors().await?;
     let items = scores(&record, by).into_iter();
     Ok(Json(Page {
-        items: items.map(|score| ScoreView::of(score, &factors)).collect(),
+        items: items.map(|score| ScoreLine::of(score, &factors)).collect(),
         next: None,
     }))
 }
