@@ -170,7 +170,8 @@ pub(crate) async fn put(
 /// Retire one rule; its versions stay.
 #[utoipa::path(post, path = "/rules/{id}/retire", tag = "rules", request_body = RuleAuthor,
     params(("id" = String, Path, description = "Its id")),
-    responses((status = 200, body = RulesChanged)))]
+    responses((status = 200, body = RulesChanged),
+        (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn retire(
     State(api): State<Shared>,
     Id(id): Id<RuleId>,

@@ -121,6 +121,7 @@ async fn every_route_is_described_and_every_description_is_a_route() {
             ("get", "/api/v1/calendar/{file}"),
         ])
         .chain(&crate::people::ROUTES)
+        .chain(&crate::rules::ROUTES)
         .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))
         .collect();
     described.sort();

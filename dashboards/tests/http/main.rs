@@ -18,6 +18,7 @@ mod plant;
 mod prognosis;
 mod quarantine;
 mod readings;
+mod rules;
 mod security;
 mod spectra;
 mod stream;

@@ -179,6 +179,10 @@ impl Plant {
         self.described(Method::POST, path, Some(body), status).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value, status: u16) -> Value {
+        self.described(Method::PUT, path, Some(body), status).await
+    }
+
     pub(crate) async fn patch(&self, path: &str, body: Value, status: u16) -> Value {
         self.described(Method::PATCH, path, Some(body), status)
             .await

@@ -1,0 +1,171 @@
+//! Rules over HTTP: checked, put in force, kept in every version; and what alerts are worth.
+
+use alerting::scoreboard::{Recalibrations, recalibrate::Decision};
+use serde_json::{Value, json};
+use telemetry::{AlertSource, AssetModelId, Explanation};
+
+use crate::plant::{Plant, at};
+
+/// What the contract promises of rules, beside the list in `contract`.
+pub(crate) const ROUTES: [(&str, &str); 14] = [
+    ("get", "/api/v1/rule-reports"),
+    ("get", "/api/v1/rules"),
+    ("get", "/api/v1/rules/{id}"),
+    ("put", "/api/v1/rules/{id}"),
+    ("post", "/api/v1/rules/{id}/retire"),
+    ("get", "/api/v1/rules/text"),
+    ("put", "/api/v1/rules/text"),
+    ("post", "/api/v1/rules/validate"),
+    ("get", "/api/v1/rules/versions"),
+    ("get", "/api/v1/rules/versions/{version}"),
+    ("post", "/api/v1/rules/versions/{version}/restore"),
+    ("get", "/api/v1/recalibrations"),
+    ("post", "/api/v1/recalibrations/{id}/revert"),
+    ("get", "/api/v1/scoreboard"),
+];
+
+fn rule(above: f64) -> String {
+    format!(
+        "[[rule]]\nid = \"hot\"\nname_en = \"Hot\"\nname_zh = \"热\"\nkind = \"threshold\"\n\
+         signal = \"temperature_c\"\nabove = {above}\n"
+    )
+}
+
+fn by_li(text: &str) -> Value {
+    json!({ "text": text, "by": "Li", "reason": "because" })
+}
+
+#[tokio::test]
+async fn a_rule_is_checked_put_in_force_changed_and_had_back() {
+    let plant = Plant::open().await;
+    let wrong = json!({ "text": rule(1.0).replace("above", "abve") });
+    let found = plant
+        .post("/api/v1/rules/validate", wrong.clone(), 200)
+        .await;
+    assert_eq!(
+        (&found["ok"], &found["errors"][0]["line"]),
+        (&json!(false), &json!(7))
+    );
+    let put = "/api/v1/rules/text";
+    let refused = plant
+        .put(put, by_li(wrong["text"].as_str().unwrap()), 422)
+        .await;
+    assert_eq!(
+        (&refused["line"], &refused["column"]),
+        (&json!(7), &json!(1))
+    );
+
+    let made = plant.put(put, by_li(&rule(80.0)), 200).await;
+    assert_eq!(
+        made,
+        json!({ "version": 1, "changes": {"added": ["hot"], "changed": [], "removed": []} })
+    );
+    plant
+        .put("/api/v1/rules/hot", by_li(&rule(90.0)), 200)
+        .await;
+    plant
+        .put("/api/v1/rules/cold", by_li(&rule(90.0)), 422)
+        .await;
+    let list = plant.read("/api/v1/rules").await;
+    let first = &list["items"][0];
+    assert_eq!(
+        (&list["version"], &first["version"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(first["rule"]["condition"]["level"]["on"], 90.0);
+    let retired = plant
+        .post("/api/v1/rules/hot/retire", json!({ "by": "Li" }), 200)
+        .await;
+    assert_eq!(retired["changes"]["removed"], json!(["hot"]));
+    plant
+        .post(
+            "/api/v1/rules/versions/1/restore",
+            json!({ "by": "Li" }),
+            200,
+        )
+        .await;
+    plant
+        .post(
+            "/api/v1/rules/versions/9/restore",
+            json!({ "by": "Li" }),
+            404,
+        )
+        .await;
+    assert_eq!(
+        plant.read(put).await,
+        json!({ "version": 4, "text": rule(80.0) })
+    );
+    assert_eq!(
+        plant.read("/api/v1/rules/versions/2").await["text"],
+        rule(90.0)
+    );
+    let versions = plant.read("/api/v1/rules/versions").await;
+    assert_eq!(versions["items"].as_array().unwrap().len(), 4);
+    let detail = plant.read("/api/v1/rules/hot").await;
+    let texts: Vec<bool> = detail["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["text"].is_null())
+        .collect();
+    assert_eq!(texts, [false, true, false, false]);
+    plant.close().await;
+}
+
+#[tokio::test]
+async fn a_move_of_a_limit_is_explained_and_taken_back_once() {
+    let plant = Plant::open().await;
+    let moves = Recalibrations::of(&plant.parts.cases);
+    let decision = Decision {
+        source: AlertSource::Model,
+        asset_model: AssetModelId::new("centrifugal-pump").unwrap(),
+        from: 1.0,
+        to: 1.15,
+        because: Explanation {
+            en: "rarer".to_owned(),
+            zh: "更少".to_owned(),
+        },
+    };
+    moves
+        .note(&decision, "recalibration", at(1), None)
+        .await
+        .unwrap();
+    let list = plant.read("/api/v1/recalibrations").await;
+    let one = &list["items"][0];
+    assert_eq!(
+        (&one["to"], &one["because"]["zh"]),
+        (&json!(1.15), &json!("更少"))
+    );
+    let path = format!("/api/v1/recalibrations/{}/revert", one["id"]);
+    let back = plant.post(&path, json!({ "by": "Li" }), 200).await;
+    assert_eq!(
+        (&back["factor"], &back["source"]["kind"]),
+        (&json!(1.0), &json!("model"))
+    );
+    plant.post(&path, json!({ "by": "Li" }), 409).await;
+    let list = plant.read("/api/v1/recalibrations").await;
+    assert_eq!(list["items"][1]["reverted"], true);
+    assert_eq!(list["items"][0]["reverts"], list["items"][1]["id"]);
+    plant.close().await;
+}
+
+#[tokio::test]
+async fn the_scoreboard_has_a_line_for_each_source_and_kind_of_machine() {
+    let plant = Plant::open().await;
+    plant.alarm("pump-1", "bearing-wear", 0).await;
+    let lines = plant.read("/api/v1/scoreboard?days=3660").await;
+    let lines = lines["items"].as_array().unwrap();
+    assert!(
+        lines.iter().all(|line| line["source"]["kind"] == "model"),
+        "{lines:?}"
+    );
+    let whole = plant.read("/api/v1/scoreboard?by=none").await;
+    assert_eq!(whole["items"].as_array().unwrap().len(), 1);
+    assert_eq!(whole["items"][0]["precision"], Value::Null);
+    plant.read("/api/v1/rule-reports").await;
+    for bad in ["by=colour", "days=0"] {
+        let answer = plant.get(&format!("/api/v1/scoreboard?{bad}")).await;
+        assert_eq!(answer.status().as_u16(), 400, "{bad}");
+    }
+    plant.close().await;
+}
