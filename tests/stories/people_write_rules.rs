@@ -27,9 +27,8 @@ async fn publish(device: &mut Publisher<i64>, id: &str, from: i64, values: &[f64
         let ts = from + minute * MINUTE_MS;
         (json!({ "ts": ts, "bearing_c": value }).to_string(), ts)
     });
-    device
-        .publish_all(&format!("telemetry/{id}"), rows.collect())
-        .await
+    let rows: Vec<(String, i64)> = rows.collect();
+    device.publish_all(&format!("telemetry/{id}"), rows).await
 }
 
 /// What the rules said, the earliest first, as rule, version and word.

@@ -73,7 +73,9 @@ pub fn factor(outcomes: &[bool], present: f64) -> Option<f64> {
     let wanted = (WANTED / precision(outcomes)).clamp(1.0, MAX_FACTOR);
     let next = wanted.clamp(present / MAX_STEP, present * MAX_STEP);
     let next = next.clamp(1.0, MAX_FACTOR);
-    let is_news = (next / present - 1.0).abs() > DEAD_BAND || (next != present && next <= 1.0);
+    let moved = (next / present - 1.0).abs();
+    // The last bit of the way back is told too, however small.
+    let is_news = moved > DEAD_BAND || (next <= 1.0 && moved > 0.0);
     is_news.then_some(next)
 }
 
