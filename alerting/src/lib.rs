@@ -12,6 +12,7 @@
 //! | [`lifecycle`] | `next(status, event)`: every legal step                             |
 //! | [`desk`]      | the open cases and alarm episodes in memory, and the steps on them  |
 //! | [`triage`]    | what a finding changes, without IO or clock                         |
+//! | [`backtest`]  | what alerts would have done on a stored past                       |
 //! | [`people`]    | who is on call, who is told next, who has a case                    |
 //! | [`notify`]    | what is told to whom, and that it arrives                           |
 //! | [`verdict`]   | sensor, operating state or machine                                  |
@@ -23,6 +24,7 @@
 //! | [`offline`]   | the desk without a file                                             |
 //! | [`store`]     | [`CaseDesk`]: the SQLite file, transactions, the outcome port       |
 
+pub mod backtest;
 pub mod budget;
 pub mod care;
 pub mod case;

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use telemetry::DeviceId;
 
 use crate::{
+    backtest::verb::BacktestArgs,
     backup::{BackupArgs, RestoreArgs},
     bench::args::{BenchHistorianArgs, BenchQueryArgs},
     broker_url::BrokerUrl,
@@ -53,6 +54,8 @@ pub(crate) enum Verb {
     Import(ImportArgs),
     /// Learn the remaining life of a kind of machine from the lives of its like.
     Train(TrainArgs),
+    /// Try rules on the stored past: what they would have done, beside the rules in force.
+    Backtest(BacktestArgs),
     /// Export readings as CSV, line protocol or Parquet, also while the program runs.
     Export(ExportArgs),
     /// Run the detectors over recordings with known faults, and print what they reach.
@@ -351,6 +354,8 @@ mod tests {
             "bellwether onboard fleet.csv --dry-run --tokens out.csv",
             "bellwether train --asset-model centrifugal-pump --horizon 14d --by planner-1",
             "bellwether train --asset-model centrifugal-pump --data ./bellwether-data --promote --json",
+            "bellwether backtest --rules r.toml --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z",
+            "bellwether evaluate year --assets 10 --seed 3 --out ./year",
             "bellwether import history --failures f.csv --map failures.asset=machineID --dry-run",
             "bellwether import history --assets a.csv --maintenance m.csv --errors e.csv --data ./d",
             "bellwether dead-letter list --reason out_of_range --state all",
@@ -373,6 +378,9 @@ mod tests {
             "bellwether device token gw --topic-prefix telemetry/hall-3",
             "bellwether device list --api plant",
             "bellwether train",
+            "bellwether backtest --rules r.toml",
+            "bellwether backtest --rules r.toml --from soon --to 2026-02-01T00:00:00Z",
+            "bellwether evaluate skab --out d",
             "bellwether train --asset-model a/b",
             "bellwether import history",
             "bellwether import",

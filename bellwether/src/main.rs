@@ -4,6 +4,7 @@
 //! crates of the other rooms; see `ARCHITECTURE.md`.
 
 mod app;
+mod backtest;
 mod backup;
 mod bench;
 mod broker_url;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    backup, bench,
+    backtest, backup, bench,
     cli::{
         BenchVerb, ConfigArgs, ConfigCheckArgs, ConfigVerb, QosArg, ReplayArgs, RulesVerb, RunArgs,
         SimulateArgs, Verb,
@@ -34,6 +34,7 @@ pub(crate) async fn run(verb: Verb) -> Result<()> {
         Verb::Simulate(args) => simulate(args).await,
         Verb::Replay(args) => replay(args).await,
         Verb::Import(args) => import::run(args).await,
+        Verb::Backtest(args) => backtest::verb::run(args).await,
         Verb::Train(args) => prognosis::verb::run(args).await,
         Verb::Export(args) => export::run(args).await,
         Verb::Evaluate(args) => evaluate::run(args).await,

@@ -17,10 +17,12 @@
 //! | [`credential`] | tokens and certificates: who may publish in a device's name          |
 //! | [`signals`]    | what is declared about the signals of one device                  |
 //! | [`history`]    | the past of assets from another system, cut into lives            |
+//! | [`backtest`]   | the queue of rules that are tried on the stored past              |
 //! | [`savings`]    | failures avoided, false alarms paid for, failures missed           |
 //! | [`onboard`]    | devices by the hundred: one CSV, every error, all or nothing       |
 //! | [`store`]      | [`Service`]: the SQLite file, the device registry, the ports       |
 
+pub mod backtest;
 pub mod contact;
 pub mod credential;
 pub mod delivery;
@@ -38,14 +40,15 @@ pub mod store;
 mod testing;
 pub mod work_order;
 
+pub use backtest::{Backtest, BacktestState, MAX_RULES_BYTES, NewBacktest};
 pub use contact::{Contact, ContactLanguage};
 pub use credential::{
     Access, CertificateBinding, Credential, CredentialKind, IssuedToken, TokenSpec,
 };
 pub use error::ServiceError;
 pub use history::{
-    AssetLives, HistoryKind, HistoryOptions, HistoryRecord, HistoryReport, LivesQuery, Mark,
-    RecordedLife,
+    AssetLives, EndOnRecord, HistoryKind, HistoryOptions, HistoryRecord, HistoryReport, LivesQuery,
+    Mark, RecordedLife,
 };
 pub use ledger::{
     Asset, AssetQuery, AssetUpdate, Customer, CustomerRef, Device, Engineer, NewAsset, NewCustomer,

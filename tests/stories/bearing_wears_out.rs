@@ -87,6 +87,18 @@ async fn a_worn_bearing_becomes_one_order_and_a_new_baseline() -> Result<()> {
     })
     .await?;
 
+    // It is booked as a failure that did not happen, and the figure opens to the case.
+    let entries = api.all("/savings/entries?kind=avoided").await?;
+    ensure!(
+        entries.len() == 1 && entries[0]["case"] == case_id && entries[0]["month"] == "2024-03",
+        "{entries:?}"
+    );
+    let lines = api.all("/savings?by=month").await?;
+    ensure!(
+        lines.len() == 1 && lines[0]["avoided"]["count"] == 1,
+        "{lines:?}"
+    );
+
     // The repaired pump learns anew, and is healthy again.
     wait_for_state(&api, "learning").await?;
     publish(&mut device, pump.healthy(LEARNING_ROWS + 150)).await?;
@@ -199,12 +211,23 @@ async fn walk_through(api: &Api, order: &Value) -> Result<()> {
     });
     api.do_post(&path("schedule"), &schedule).await?;
     api.do_post(&path("start"), &json!({"by": "Li Na"})).await?;
-    let end = json!({"by": "Li Na", "outcome": "confirmed", "note": "outer race pitted, replaced"});
+    let end = json!({"by": "Li Na", "outcome": "confirmed", "note": "outer race pitted, replaced",
+        "failure_mode": "bearing-wear", "part": "6309-2RS"});
     api.do_post(&path("complete"), &end).await?;
 
     let done = api.get(&format!("/work-orders/{id}")).await?;
     ensure!(
         done["status"] == "completed" && done["outcome"] == "confirmed",
+        "{done}"
+    );
+    // The part is on the order, and the work was done when the pump says, not when we sit here.
+    ensure!(
+        done["part"] == "6309-2RS" && done["found_mode"] == "bearing-wear",
+        "{done}"
+    );
+    let done_at = millis(&done["done_at"])?;
+    ensure!(
+        (START_MS..START_MS + 40 * 86_400_000).contains(&done_at),
         "{done}"
     );
     let log = done["log"].as_array().context("no log")?;

@@ -25,5 +25,6 @@ mod people_write_rules;
 mod recorded_pump_fault_becomes_a_work_order;
 mod recordings_go_in_and_out;
 mod restart_changes_nothing;
+mod rules_are_tried_on_the_past;
 mod starting_and_stopping;
 mod the_past_dates_the_order;

@@ -42,6 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backtest::{Archive, Backtests},
     capsule::Replays,
     config::Config,
     notify::House,
@@ -300,6 +301,8 @@ impl App {
         tasks.reader("the overseer", overseer.run(readers_stop.clone()));
         let training = training(&self.config, &parts, &self.models, readers_stop.clone());
         tasks.reader("the training", training);
+        let backtests = backtests(&self.config, &parts, &self.models, &self.data_dir);
+        tasks.reader("the back-tests", backtests.run(readers_stop.clone()));
         let uses = save_uses(parts.service.clone(), readers_stop.clone());
         tasks.reader("the uses of credentials", uses);
         tracing::info!(data_dir = %self.data_dir.path().display(), config = ?self.config.log.level, "running");
@@ -334,6 +337,26 @@ fn training(
         retrain_every: config.prognosis.retrain_every,
     };
     trainer.run(drift, stop)
+}
+
+/// What tries rules on the stored past beside everything else.
+fn backtests(
+    config: &Config,
+    parts: &Parts,
+    models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
+    data_dir: &DataDir,
+) -> Backtests {
+    Backtests {
+        archive: Archive {
+            store: data_dir.file("historian.db"),
+            journal: data_dir.file("journal.db"),
+            service: parts.service.clone(),
+            models: Arc::clone(models),
+            analytics: analytics_config(config),
+            settings: config.cases.clone(),
+        },
+        book: RuleBook::of(&parts.cases),
+    }
 }
 
 /// Saves now and then, and at the end, when credentials were used last.

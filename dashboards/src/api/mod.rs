@@ -11,6 +11,7 @@
 
 pub mod alarm_rates;
 pub mod assets;
+pub mod backtests;
 pub mod calendar;
 pub mod case_people;
 pub mod case_replay;
@@ -215,6 +216,9 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(work_orders::start))
         .routes(routes!(work_orders::complete))
         .routes(routes!(work_orders::cancel))
+        .routes(routes!(backtests::list, backtests::create))
+        .routes(routes!(backtests::get))
+        .routes(routes!(backtests::cancel))
         .routes(routes!(cases::care::shelve))
         .routes(routes!(cases::care::unshelve))
         .routes(routes!(cases::care::separate))

@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "described, never built")]
 
+mod backtests;
 mod devices;
 mod prognosis;
 mod rules;
@@ -14,6 +15,9 @@ mod sensors;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+pub use self::backtests::{
+    BacktestCase, BacktestOfRule, BacktestResult, BacktestSide, BacktestVerdict, ShareInterval,
+};
 pub use self::devices::{
     Limits, NewDevice, NewDeviceSignal, OnboardChanged, OnboardCreated, OnboardError,
     OnboardReport, OnboardToken, Quota,

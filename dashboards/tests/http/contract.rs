@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 76] = [
+const ROUTES: [(&str, &str); 80] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -75,6 +75,10 @@ const ROUTES: [(&str, &str); 76] = [
     ("post", "/api/v1/work-orders/{id}/start"),
     ("post", "/api/v1/work-orders/{id}/complete"),
     ("post", "/api/v1/work-orders/{id}/cancel"),
+    ("get", "/api/v1/backtests"),
+    ("post", "/api/v1/backtests"),
+    ("get", "/api/v1/backtests/{id}"),
+    ("post", "/api/v1/backtests/{id}/cancel"),
     ("post", "/api/v1/cases/{id}/shelve"),
     ("post", "/api/v1/cases/{id}/unshelve"),
     ("post", "/api/v1/cases/{id}/separate"),

@@ -7,6 +7,7 @@
 )]
 
 mod aligned;
+mod backtests;
 mod contract;
 mod course;
 mod devices;

@@ -19,7 +19,9 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetId, AssetModelId, ComponentId, Event, JournalRecord, Timestamp};
+use telemetry::{
+    AssetId, AssetModelId, ComponentId, Event, FailureMode, JournalRecord, Outcome, Timestamp,
+};
 
 use crate::OnboardError;
 
@@ -265,4 +267,19 @@ pub fn lives(marks: &[(Timestamp, Mark)]) -> Vec<RecordedLife> {
         failed: false,
     });
     lives
+}
+
+/// What a record says of an asset at one time: an ended order, or an imported failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndOnRecord {
+    /// The asset.
+    pub asset: AssetId,
+    /// When, in the time of the machine.
+    pub at: Timestamp,
+    /// What failed, where somebody said.
+    pub failure_mode: Option<FailureMode>,
+    /// Whether the machine had failed: an imported failure or a corrective order.
+    pub failed: bool,
+    /// What the order found; none for an imported failure.
+    pub outcome: Option<Outcome>,
 }

@@ -8,6 +8,7 @@
 //! the same lock.
 
 mod assets;
+mod backtests;
 mod contacts;
 mod credentials;
 mod deliveries;

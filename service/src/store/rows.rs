@@ -13,9 +13,10 @@ use super::{
     registry::{DeviceEntry, StoredCredential},
 };
 use crate::{
-    Asset, CredentialKind, Customer, CustomerRef, Device, DeviceSignal, EndedOrder, Engineer,
-    Found, LogEntry, Name, Note, ServiceError, Site, SiteRef, WorkOrder, WorkOrderKind,
-    WorkOrderStatus, onboard::KnownAsset, work_order::order_id,
+    Asset, Backtest, BacktestState, CredentialKind, Customer, CustomerRef, Device, DeviceSignal,
+    EndOnRecord, EndedOrder, Engineer, Found, LogEntry, Name, NewBacktest, Note, ServiceError,
+    Site, SiteRef, WorkOrder, WorkOrderKind, WorkOrderStatus, onboard::KnownAsset,
+    work_order::order_id,
 };
 
 /// Reads the columns of one row.
@@ -357,5 +358,49 @@ pub(super) fn ended_order(row: &SqliteRow) -> Result<EndedOrder, ServiceError> {
         opened_at: read.time("opened_at")?,
         done_at: read.time("done_at")?,
         prices: None,
+    })
+}
+
+/// A row of `backtests`.
+pub(super) fn backtest(row: &SqliteRow) -> Result<Backtest, ServiceError> {
+    let read = Reader {
+        row,
+        name: "a back-test",
+    };
+    let number: i64 = read.get("number")?;
+    let readings: i64 = read.get("readings")?;
+    Ok(Backtest {
+        id: number.unsigned_abs(),
+        asked: NewBacktest {
+            rules: read.get("rules")?,
+            from: read.time("span_from")?,
+            to: read.time("span_to")?,
+            rules_only: read.get("rules_only")?,
+            by: read.word("actor")?,
+        },
+        state: read.named("state", BacktestState::parse)?,
+        requested_at: read.time("requested_at")?,
+        started_at: read.maybe_time("started_at")?,
+        ended_at: read.maybe_time("ended_at")?,
+        progress: read.get("progress")?,
+        readings: readings.unsigned_abs(),
+        problem: read.get("problem")?,
+        result: read.get("result")?,
+    })
+}
+
+/// An ended order or an imported failure.
+pub(super) fn end_on_record(row: &SqliteRow) -> Result<EndOnRecord, ServiceError> {
+    let read = Reader {
+        row,
+        name: "an end on record",
+    };
+    let kind: &str = read.get("kind")?;
+    Ok(EndOnRecord {
+        asset: read.word("asset")?,
+        at: read.time("at")?,
+        failure_mode: read.maybe_word("mode")?,
+        failed: kind == "failure" || kind == WorkOrderKind::Corrective.as_str(),
+        outcome: read.maybe_word("outcome")?,
     })
 }

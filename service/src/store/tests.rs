@@ -1,3 +1,4 @@
+mod backtests;
 mod devices;
 mod history;
 mod ledger;
