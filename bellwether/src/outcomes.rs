@@ -19,6 +19,19 @@ use tokio_util::sync::CancellationToken;
 /// The outbox is looked into this often even when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What analytics is told about the end of an order; nothing when it was cancelled.
+pub(crate) fn event_of(closed: &WorkOrderClosed) -> Option<Event> {
+    Some(Event::WorkOrderClosed {
+        asset: closed.asset.clone(),
+        case: closed.case.clone(),
+        work_order: closed.work_order.clone(),
+        outcome: closed.outcome?,
+        failure_mode: closed.failure_mode.clone(),
+        part: closed.part.clone(),
+        at: closed.at,
+    })
+}
+
 /// The delivery of outcomes.
 pub(crate) struct Outcomes {
     /// Whose outbox is emptied.
@@ -68,16 +81,7 @@ impl Outcomes {
                 tracing::error!(order = %closed.work_order, %error, "the outcome fits no case");
             }
         }
-        if let Some(outcome) = closed.outcome {
-            let event = Event::WorkOrderClosed {
-                asset: closed.asset.clone(),
-                case: closed.case.clone(),
-                work_order: closed.work_order.clone(),
-                outcome,
-                failure_mode: closed.failure_mode.clone(),
-                part: closed.part.clone(),
-                at: closed.at,
-            };
+        if let Some(event) = event_of(closed) {
             let events = vec![event];
             self.journal
                 .append(JournalRecord {

@@ -62,7 +62,11 @@ impl Overseer {
         Ok(())
     }
 
-    async fn look(&self) -> Result<()> {
+    /// Brings cases and orders to how they are to be now, once.
+    ///
+    /// # Errors
+    /// What could not be done; the next look tries again.
+    pub(crate) async fn look(&self) -> Result<()> {
         let windows = self.service.work_windows(self.clock.now()).await?;
         let windows = windows.into_iter().map(|window| MaintenanceWindow {
             asset: window.asset,

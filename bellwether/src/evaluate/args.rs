@@ -21,6 +21,8 @@ pub(crate) enum Suite {
     Azure,
     /// What forecasts are worth: policies of replacement on C-MAPSS.
     Decision,
+    /// A simulated year of a plant, from readings to work orders and back.
+    Year,
 }
 
 impl Suite {
@@ -34,6 +36,7 @@ impl Suite {
             Self::Cmapss => "cmapss",
             Self::Azure => "azure",
             Self::Decision => "decision",
+            Self::Year => "year",
         }
     }
 
@@ -50,12 +53,14 @@ impl Suite {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// Suite: skab, nab, femto, ims, cmapss, azure or decision
+    /// Suite: skab, nab, femto, ims, cmapss, azure, decision or year
     #[arg(value_enum, hide_possible_values = true)]
     pub(crate) suite: Suite,
-    /// Folder of the suite's recordings, or the folder that holds it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    /// Folder of the suite's recordings, or the folder that holds it; year needs none
+    #[arg(long, value_name = "DIR", required_if_eq_any = [
+        ("suite", "skab"), ("suite", "nab"), ("suite", "femto"), ("suite", "ims"),
+        ("suite", "cmapss"), ("suite", "azure"), ("suite", "decision")])]
+    pub(crate) data: Option<PathBuf>,
     /// Folder that predictions are written to
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -65,6 +70,15 @@ pub(crate) struct EvaluateArgs {
     /// azure: machines to forecast for
     #[arg(long, value_name = "MACHINES", default_value = "9-12,49-60")]
     pub(crate) test: Machines,
+    /// year: how many machines
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(3..=1_000))]
+    pub(crate) assets: u32,
+    /// year: how many days
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(28..=3_650))]
+    pub(crate) days: u32,
+    /// year: seed of everything random
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
     /// Print one JSON object with the figures on standard output
     #[arg(long)]
     pub(crate) json: bool,

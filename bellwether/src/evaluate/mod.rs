@@ -16,19 +16,20 @@ mod nab_rules;
 mod remaining;
 mod skab;
 mod table;
+mod year;
 
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 pub(crate) use args::EvaluateArgs;
 use args::Suite;
 
-use crate::verbs::print_json;
+use crate::verbs::{print_json, start_plain_log};
 
 /// The figures of a suite.
 #[derive(Debug, Serialize)]
@@ -41,22 +42,36 @@ enum Figures {
     Cmapss(cmapss::Figures),
     Azure(azure::Figures),
     Decision(decision::Figures),
+    Year(Box<year::Figures>),
 }
 
 /// Evaluates a suite and prints its figures.
 pub(crate) async fn run(args: EvaluateArgs) -> Result<()> {
     let is_json = args.json;
+    if args.suite == Suite::Year {
+        start_plain_log("warn");
+        let figures = year::evaluate(&args).await?;
+        return tell(&Figures::Year(Box::new(figures)), is_json);
+    }
     let evaluated = tokio::task::spawn_blocking(move || evaluate(&args));
     let figures = evaluated.await.context("the evaluation did not end")??;
+    tell(&figures, is_json)
+}
+
+fn tell(figures: &Figures, is_json: bool) -> Result<()> {
     if is_json {
-        return print_json(&figures);
+        return print_json(figures);
     }
-    print!("{}", text(&figures));
+    print!("{}", text(figures));
     Ok(())
 }
 
 fn evaluate(args: &EvaluateArgs) -> Result<Figures> {
-    let data = folder(&args.data, args.suite);
+    let data = args
+        .data
+        .as_deref()
+        .context("--data says where the recordings are")?;
+    let data = folder(data, args.suite);
     let out = &args.out;
     Ok(match args.suite {
         Suite::Skab => Figures::Skab(skab::evaluate(&data, out)?),
@@ -66,6 +81,7 @@ fn evaluate(args: &EvaluateArgs) -> Result<Figures> {
         Suite::Cmapss => Figures::Cmapss(cmapss::evaluate(&data, out)?),
         Suite::Azure => Figures::Azure(azure::evaluate(&data, out, &args.train, &args.test)?),
         Suite::Decision => Figures::Decision(decision::evaluate(&data, out)?),
+        Suite::Year => bail!("the year has no recordings"),
     })
 }
 
@@ -87,6 +103,7 @@ fn text(figures: &Figures) -> String {
         Figures::Cmapss(figures) => cmapss::text(figures),
         Figures::Azure(figures) => azure::text(figures),
         Figures::Decision(figures) => decision::text(figures),
+        Figures::Year(figures) => year::text(figures),
     }
 }
 

@@ -20,10 +20,13 @@ fn figures(suite: Suite) -> Option<(Figures, tempfile::TempDir)> {
     let out = tempfile::tempdir().unwrap();
     let args = EvaluateArgs {
         suite,
-        data,
+        data: Some(data),
         out: out.path().to_owned(),
         train: "1-8,21-32".parse().unwrap(),
         test: "9-12".parse().unwrap(),
+        assets: 50,
+        days: 365,
+        seed: 1,
         json: false,
     };
     let figures = evaluate(&args).unwrap();

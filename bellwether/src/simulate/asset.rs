@@ -12,6 +12,7 @@ use super::{
     machine::{Kind, Mode, Signal, State, Wear, stand, step},
     sensor::{SensorFault, read},
     surroundings::surroundings,
+    upset::Circumstances,
 };
 
 /// What a device sends for one instant.
@@ -38,6 +39,7 @@ pub(crate) struct SimulatedAsset {
     sensor_faults: Vec<SensorFault>,
     rng: StdRng,
     duty: Duty,
+    circumstances: Circumstances,
     /// The ear of the bearing; none when the machine has no fast sensor.
     ear: Option<Ear>,
 }
@@ -87,6 +89,7 @@ impl SimulatedAsset {
             sensor_faults,
             rng,
             duty: Duty::Steady,
+            circumstances: Circumstances::default(),
             ear: None,
         }
     }
@@ -94,6 +97,14 @@ impl SimulatedAsset {
     /// The machine with another duty.
     pub(crate) fn with_duty(self, duty: Duty) -> Self {
         Self { duty, ..self }
+    }
+
+    /// The machine in other circumstances than those of every day.
+    pub(crate) fn with_circumstances(self, circumstances: Circumstances) -> Self {
+        Self {
+            circumstances,
+            ..self
+        }
     }
 
     /// The machine with a fast accelerometer on its bearing.
@@ -131,11 +142,13 @@ impl SimulatedAsset {
         let wear = self.wear(at);
         let load = self.duty.load(at, around.load);
         around.load = load.unwrap_or(around.load);
-        let signals = if load.is_some() {
+        let around = self.circumstances.around(around, at);
+        let mut signals = if load.is_some() {
             step(self.kind, &mut self.state, around, wear, dt_s)
         } else {
             stand(self.kind, &mut self.state, around, dt_s)
         };
+        self.circumstances.shake(&mut signals, at);
         if let Some(ear) = &mut self.ear {
             ear.rows += 1;
             ear.running = load.is_some();
@@ -168,17 +181,37 @@ impl SimulatedAsset {
         Some(Payload { json, readings: 0 })
     }
 
+    /// What its sensors read at `at`; without those that lost their value.
+    pub(crate) fn sense(&mut self, at: Timestamp) -> Vec<(&'static str, f64)> {
+        let signals = self.run_to(at).into_iter();
+        let sensed = signals.filter_map(|truth| {
+            let value = read(truth, at, &mut self.sensor_faults, &mut self.rng)?;
+            Some((truth.name, value))
+        });
+        sensed.collect()
+    }
+
+    /// The signals whose sensors are wrong at `at`.
+    pub(crate) fn bad_sensors(&self, at: Timestamp) -> impl Iterator<Item = &'static str> {
+        let faults = self.sensor_faults.iter();
+        faults
+            .filter(move |fault| fault.from <= at && at < fault.to)
+            .map(|fault| fault.signal)
+    }
+
+    /// The faults that have begun and were not mended.
+    pub(crate) fn standing_faults(&self, at: Timestamp) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().filter(move |fault| fault.onset <= at)
+    }
+
     /// What its device sends at `at`; none when every sensor lost its value.
     pub(crate) fn publish(&mut self, at: Timestamp) -> Option<Payload> {
-        let signals = self.run_to(at);
         let mut json = format!("{{\"ts\":{}", at.as_millis());
         let mut readings = 0;
-        for truth in signals {
-            if let Some(value) = read(truth, at, &mut self.sensor_faults, &mut self.rng) {
-                // Three decimals resolve the noise of every sensor here.
-                let _ = write!(json, ",\"{}\":{value:.3}", truth.name);
-                readings += 1;
-            }
+        for (name, value) in self.sense(at) {
+            // Three decimals resolve the noise of every sensor here.
+            let _ = write!(json, ",\"{name}\":{value:.3}");
+            readings += 1;
         }
         json.push('}');
         (readings > 0).then_some(Payload { json, readings })

@@ -22,9 +22,9 @@ pub(crate) enum Mode {
     Imbalance,
 }
 
-#[cfg(test)]
 impl Mode {
     /// Every mode, in the order of [`Wear`].
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 5] = [
         Self::BearingWear,
         Self::Cavitation,
@@ -45,6 +45,7 @@ impl Mode {
     }
 
     /// The mode of a case or an order.
+    #[cfg(test)]
     pub(crate) fn of(mode: &telemetry::FailureMode) -> Option<Self> {
         Self::ALL
             .into_iter()

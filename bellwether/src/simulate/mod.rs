@@ -10,12 +10,12 @@
 //! Everything left of MQTT is pure and seeded: the same seed and start give the same readings.
 //! Event time starts in the past, runs faster than the clock and never overtakes it.
 
-mod asset;
+pub(crate) mod asset;
 mod bearing;
 mod compressor;
-mod degradation;
-mod duty;
-mod machine;
+pub(crate) mod degradation;
+pub(crate) mod duty;
+pub(crate) mod machine;
 mod motor;
 mod pace;
 #[cfg(test)]
@@ -23,8 +23,9 @@ mod physics_tests;
 pub(crate) mod plant;
 mod pump;
 mod repairs;
-mod sensor;
+pub(crate) mod sensor;
 mod surroundings;
+pub(crate) mod upset;
 #[cfg(test)]
 mod verdict_tests;
 
