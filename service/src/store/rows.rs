@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     Asset, Backtest, BacktestState, CredentialKind, Customer, CustomerRef, Device, DeviceSignal,
-    EndOnRecord, EndedOrder, Engineer, Found, LogEntry, Name, NewBacktest, Note, ServiceError,
-    Site, SiteRef, WorkOrder, WorkOrderKind, WorkOrderStatus, onboard::KnownAsset,
-    work_order::order_id,
+    EndOnRecord, EndedOrder, Engineer, Found, LogEntry, Name, NewBacktest, Note, OrderCosts,
+    Prices, ServiceError, Site, SiteRef, WorkOrder, WorkOrderKind, WorkOrderStatus,
+    onboard::KnownAsset, work_order::order_id,
 };
 
 /// Reads the columns of one row.
@@ -332,7 +332,7 @@ pub(super) fn closed(row: &SqliteRow) -> Result<WorkOrderClosed, ServiceError> {
     })
 }
 
-/// An ended order joined with its asset and customer, for the savings ledger; not priced yet.
+/// An ended order joined with its asset and customer, for the savings ledger.
 pub(super) fn ended_order(row: &SqliteRow) -> Result<EndedOrder, ServiceError> {
     let read = Reader {
         row,
@@ -357,7 +357,12 @@ pub(super) fn ended_order(row: &SqliteRow) -> Result<EndedOrder, ServiceError> {
         },
         opened_at: read.time("opened_at")?,
         done_at: read.time("done_at")?,
-        prices: None,
+        prices: read.maybe_json::<OrderCosts>("costs")?.map(|costs| Prices {
+            planned: costs.planned,
+            failure: costs.failure,
+            inspection: costs.inspection,
+            currency: costs.currency,
+        }),
     })
 }
 

@@ -31,6 +31,7 @@ impl Service {
         let doing = "reading the savings ledger";
         let found = sqlx::query(
             "SELECT w.number, w.asset, w.case_id, w.kind, w.outcome, w.failure_mode, w.found_mode,
+                    w.costs,
                     COALESCE(w.opened_at, w.created_at) AS opened_at,
                     COALESCE(w.done_at, w.updated_at) AS done_at,
                     a.name AS asset_name, a.model, c.id AS customer, c.name AS customer_name

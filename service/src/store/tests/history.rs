@@ -91,26 +91,7 @@ async fn lives_come_from_the_history_and_from_orders() {
 #[tokio::test]
 async fn an_order_ends_the_life_of_what_was_mended_when_the_machine_says_so() {
     let bench = Bench::new();
-    let mut model = telemetry::AssetModel::new(
-        AssetModelId::new("centrifugal-pump").unwrap(),
-        "Pump",
-        "泵",
-        Vec::new(),
-    );
-    let component = |id: &str| telemetry::ComponentId::new(id).unwrap();
-    for (id, mode) in [("bearing", "bearing-wear"), ("seal", "seal-leak")] {
-        model.components.push(telemetry::Component {
-            id: component(id),
-            name_en: id.to_owned(),
-            name_zh: id.to_owned(),
-            weight: 1.0,
-        });
-        let mode = FailureMode::new(mode).unwrap();
-        model.failure_modes.push(telemetry::FailureModeSignature {
-            component: Some(component(id)),
-            ..telemetry::FailureModeSignature::new(mode, id, id, Vec::new())
-        });
-    }
+    let model = two_parts();
     let models = BTreeMap::from([(model.id.clone(), Arc::new(model))]);
     let config = ServiceConfig {
         models: Arc::new(models),
@@ -217,4 +198,32 @@ async fn what_is_on_record_beside_failures_is_told_once_and_kept() {
     let kept: Vec<_> = kept.into_iter().map(|(_, _, what)| what).collect();
     assert_eq!(kept[1..], [code, renewed]);
     assert!(matches!(&kept[0], Recorded::Facts { facts } if facts["year"] == "2011"));
+}
+
+/// A pump of which two parts fail, each in its own way.
+fn two_parts() -> telemetry::AssetModel {
+    let mut model = telemetry::AssetModel::new(
+        AssetModelId::new("centrifugal-pump").unwrap(),
+        "Pump",
+        "泵",
+        Vec::new(),
+    );
+    for (id, mode) in [("bearing", "bearing-wear"), ("seal", "seal-leak")] {
+        model.components.push(telemetry::Component {
+            id: component(id),
+            name_en: id.to_owned(),
+            name_zh: id.to_owned(),
+            weight: 1.0,
+        });
+        let mode = FailureMode::new(mode).unwrap();
+        model.failure_modes.push(telemetry::FailureModeSignature {
+            component: Some(component(id)),
+            ..telemetry::FailureModeSignature::new(mode, id, id, Vec::new())
+        });
+    }
+    model
+}
+
+fn component(id: &str) -> telemetry::ComponentId {
+    telemetry::ComponentId::new(id).unwrap()
 }
