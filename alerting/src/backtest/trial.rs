@@ -1,6 +1,6 @@
 //! The cases that findings would have opened.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use telemetry::{
     AssetId, CaseId, Finding, Outcome, Places, RuleId, Timestamp, WorkOrderClosed, WorkOrderId,
@@ -17,7 +17,7 @@ pub struct Trial {
     /// Where the alert of an open case stands in `alerts`.
     open: HashMap<CaseId, usize>,
     /// The open cases by when their order would have been done.
-    due: BTreeMap<(Timestamp, CaseId), ()>,
+    due: BTreeSet<(Timestamp, CaseId)>,
     orders: u64,
 }
 
@@ -32,7 +32,7 @@ impl Trial {
             desk: OfflineDesk::new(settings),
             alerts: Vec::new(),
             open: HashMap::new(),
-            due: BTreeMap::new(),
+            due: BTreeSet::new(),
             orders: 0,
         }
     }
@@ -87,7 +87,7 @@ impl Trial {
     fn opened(&mut self, case: &Case) {
         self.open.insert(case.id.clone(), self.alerts.len());
         self.due
-            .insert((case.opened_at + ORDER_TAKES, case.id.clone()), ());
+            .insert((case.opened_at + ORDER_TAKES, case.id.clone()));
         self.alerts.push(Alert {
             case: case.id.clone(),
             asset: case.asset.clone(),
@@ -100,12 +100,11 @@ impl Trial {
     }
 
     fn time_passes(&mut self, now: Timestamp) {
-        while let Some(((at, id), ())) = self.due.first_key_value() {
-            if *at > now {
+        while let Some((at, id)) = self.due.pop_first() {
+            if at > now {
+                self.due.insert((at, id));
                 return;
             }
-            let (at, id) = (*at, id.clone());
-            self.due.remove(&(at, id.clone()));
             let asset = self.open.get(&id).map(|at| self.alerts[*at].asset.clone());
             if let Some(asset) = asset {
                 self.end(&id, &asset, at);
