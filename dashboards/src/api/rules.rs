@@ -149,7 +149,7 @@ pub(crate) async fn get(
     }
     let factors = api.recalibrations.factors().await?;
     let moved = api.recalibrations.of_rule(&id).await?;
-    Ok(Json(RuleDetail::of(history, &factors, moved)))
+    Ok(Json(RuleDetail::of(&history, &factors, moved)))
 }
 
 /// Put a new version of one rule in force.

@@ -132,7 +132,7 @@ pub struct RuleVersionView {
 
 impl RuleDetail {
     pub(super) fn of(
-        history: Vec<RuleVersion>,
+        history: &[RuleVersion],
         factors: &[Factor],
         moved: Vec<Recalibration>,
     ) -> Self {
