@@ -133,6 +133,28 @@ async fn a_hall_without_power_asks_for_one_order() -> Result<()> {
     Ok(())
 }
 
+/// Why a case was quiet, by whom and until when, stays in its log.
+async fn the_log_tells_it_all(api: &Api, id: &str) -> Result<()> {
+    let detail = api.get(&format!("/cases/{id}")).await?;
+    let told: Vec<&str> = detail["events"]
+        .as_array()
+        .context("no log")?
+        .iter()
+        .filter_map(|event| event["kind"].as_str())
+        .collect();
+    for kind in [
+        "opened",
+        "suppressed",
+        "shelved",
+        "unshelved",
+        "unsuppressed",
+        "order_raised",
+    ] {
+        ensure!(told.contains(&kind), "{kind} is not in {told:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_people_want_quiet_is_quiet_for_a_while_and_listed_with_the_reason() -> Result<()> {
     let home = home(2).await?;
@@ -192,23 +214,7 @@ async fn what_people_want_quiet_is_quiet_for_a_while_and_listed_with_the_reason(
     ensure!(case_now["suppressed"]["reason"] == "silenced", "{case_now}");
     api.do_delete(&format!("/silences/{number}"), &free).await?;
     case("fan-0", "ordered").await?;
-    let detail = api.get(&format!("/cases/{id}")).await?;
-    let told: Vec<&str> = detail["events"]
-        .as_array()
-        .context("no log")?
-        .iter()
-        .filter_map(|event| event["kind"].as_str())
-        .collect();
-    for kind in [
-        "opened",
-        "suppressed",
-        "shelved",
-        "unshelved",
-        "unsuppressed",
-        "order_raised",
-    ] {
-        ensure!(told.contains(&kind), "{kind} is not in {told:?}");
-    }
+    the_log_tells_it_all(&api, &id).await?;
     program.terminate(SOON).await?;
     Ok(())
 }

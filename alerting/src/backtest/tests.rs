@@ -104,9 +104,15 @@ fn an_alert_is_what_the_record_makes_of_it() {
         let side = judged(vec![alert("a", "seal-leak", day)], &records);
         assert_eq!(side.items[0].verdict, expected, "{what}");
     }
+}
+
+#[test]
+fn an_alert_without_a_name_and_one_of_a_sensor_are_judged_by_what_was_found() {
+    use OnRecord::{Mended, Sensor};
     let unclassified = alert("a", FailureMode::UNCLASSIFIED, 10);
+    let leak = Some("seal-leak");
     let side = judged(vec![unclassified], &[record("a", leak, 12, Mended)]);
-    assert_eq!(side.items[0].verdict, Confirmed);
+    assert_eq!(side.items[0].verdict, Verdict::Confirmed);
     let of_sensor = Alert {
         signal: telemetry::SignalName::new("flow").ok(),
         ..alert("a", FailureMode::SENSOR_FAULT, 10)
@@ -114,7 +120,7 @@ fn an_alert_is_what_the_record_makes_of_it() {
     let side = judged(vec![of_sensor], &[record("a", None, 12, Sensor)]);
     assert_eq!(
         (side.items[0].verdict, side.problems, side.missed),
-        (Confirmed, 0, 0)
+        (Verdict::Confirmed, 0, 0)
     );
 }
 

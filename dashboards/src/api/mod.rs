@@ -191,6 +191,22 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(training_jobs::get))
         .routes(routes!(history::list))
         .routes(routes!(history::import))
+        .merge(rule_resources())
+        .merge(case_resources())
+        .merge(order_resources())
+        .merge(people_resources())
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::summary))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(dead_letters::get))
+        .routes(routes!(dead_letters::payload))
+        .routes(routes!(status::get))
+        .routes(routes!(stream::stream))
+}
+
+/// What people watch for, and what that was worth.
+fn rule_resources() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
         .routes(routes!(findings::rules::rule_reports))
         .routes(routes!(rules::list))
         .routes(routes!(rules::text, rules::put_text))
@@ -203,12 +219,33 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(recalibrations::list))
         .routes(routes!(recalibrations::revert))
         .routes(routes!(scoreboard::list))
+        .routes(routes!(backtests::list, backtests::create))
+        .routes(routes!(backtests::get))
+        .routes(routes!(backtests::cancel))
+        .routes(routes!(savings::list))
+        .routes(routes!(savings::entries))
+}
+
+/// What is wrong, and what keeps it quiet.
+fn case_resources() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
         .routes(routes!(cases::list))
         .routes(routes!(cases::get))
         .routes(routes!(cases::acknowledge))
-        .merge(people_resources())
+        .routes(routes!(cases::care::shelve))
+        .routes(routes!(cases::care::unshelve))
+        .routes(routes!(cases::care::separate))
+        .routes(routes!(cases::care::groups))
         .routes(routes!(case_replay::replay))
         .routes(routes!(case_replay::capsule))
+        .routes(routes!(silences::list, silences::create))
+        .routes(routes!(silences::end))
+        .routes(routes!(alarm_rates::list))
+}
+
+/// What is to be done, and where else it is told.
+fn order_resources() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
         .routes(routes!(work_orders::list, work_orders::create))
         .routes(routes!(work_orders::get))
         .routes(routes!(work_orders::approve))
@@ -216,29 +253,10 @@ fn resources() -> OpenApiRouter<Shared> {
         .routes(routes!(work_orders::start))
         .routes(routes!(work_orders::complete))
         .routes(routes!(work_orders::cancel))
-        .routes(routes!(backtests::list, backtests::create))
-        .routes(routes!(backtests::get))
-        .routes(routes!(backtests::cancel))
-        .routes(routes!(cases::care::shelve))
-        .routes(routes!(cases::care::unshelve))
-        .routes(routes!(cases::care::separate))
-        .routes(routes!(cases::care::groups))
-        .routes(routes!(silences::list, silences::create))
-        .routes(routes!(silences::end))
-        .routes(routes!(alarm_rates::list))
         .routes(routes!(job_plans::list))
         .routes(routes!(connectors::list))
         .routes(routes!(connectors::deliveries))
         .routes(routes!(connectors::retry))
-        .routes(routes!(savings::list))
-        .routes(routes!(savings::entries))
-        .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::summary))
-        .routes(routes!(dead_letters::replay))
-        .routes(routes!(dead_letters::get))
-        .routes(routes!(dead_letters::payload))
-        .routes(routes!(status::get))
-        .routes(routes!(stream::stream))
 }
 
 /// Who is told, who is on call, what was told, and calendars.

@@ -481,6 +481,34 @@ mod tests {
                 detail: [("rows".to_owned(), 40.0)].into(),
             }],
         });
+        for health in [95.0, 70.0, 40.0, 10.0].map(HealthIndex::new) {
+            reads::<Assessment>(&telemetry::Assessment {
+                asset: asset.clone(),
+                device: device.clone(),
+                at: Timestamp::EPOCH,
+                health,
+                zone: health.zone(),
+                score: 0.5,
+                components: vec![telemetry::ComponentHealth {
+                    component: telemetry::ComponentId::new("bearing").unwrap(),
+                    health,
+                    weight: 1.0,
+                }],
+            });
+        }
+        reads::<PrognosisOutcome>(&telemetry::PrognosisOutcome::None(telemetry::NoPrognosis {
+            asset: asset.clone(),
+            device: device.clone(),
+            at: Timestamp::EPOCH,
+            reason: "recovered".to_owned(),
+        }));
+        reads::<PrognosisOutcome>(&forecast(asset, device));
+    }
+
+    #[test]
+    fn the_mirrors_describe_what_rules_say() {
+        let asset = AssetId::new("pump-1").unwrap();
+        let device = DeviceId::new("dev-1").unwrap();
         for verdict in telemetry::Verdict::ALL {
             let text = telemetry::Explanation {
                 en: "hot".to_owned(),
@@ -505,28 +533,6 @@ mod tests {
                 }],
             });
         }
-        for health in [95.0, 70.0, 40.0, 10.0].map(HealthIndex::new) {
-            reads::<Assessment>(&telemetry::Assessment {
-                asset: asset.clone(),
-                device: device.clone(),
-                at: Timestamp::EPOCH,
-                health,
-                zone: health.zone(),
-                score: 0.5,
-                components: vec![telemetry::ComponentHealth {
-                    component: telemetry::ComponentId::new("bearing").unwrap(),
-                    health,
-                    weight: 1.0,
-                }],
-            });
-        }
-        reads::<PrognosisOutcome>(&telemetry::PrognosisOutcome::None(telemetry::NoPrognosis {
-            asset: asset.clone(),
-            device: device.clone(),
-            at: Timestamp::EPOCH,
-            reason: "recovered".to_owned(),
-        }));
-        reads::<PrognosisOutcome>(&forecast(asset, device));
     }
 
     fn forecast(
