@@ -21,14 +21,11 @@ mod sockets;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use alerting::{
-    CaseDesk,
-    notify::{Notifier, NotifierParts},
-    rules::RuleBook,
-};
+use alerting::{CaseDesk, rules::RuleBook};
 use anyhow::{Context, Result};
 use dashboards::{EventBus, FleetView};
 use historian::{Journal, JournalConfig, MODELS_FILE, ModelRegistry, Store, StoreConfig};
@@ -42,24 +39,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backtest::{Archive, Backtests},
-    capsule::Replays,
     config::Config,
-    notify::House,
-    outcomes::Outcomes,
-    overseer::Overseer,
     pipeline::{Pipeline, PipelineParts},
-    prognosis::{drift::DriftWatch, gather::Sources, trainer::Trainer},
-    recalibration::Recalibrator,
     rules::Keeper,
 };
 pub(crate) use data_dir::DataDir;
 use settings::{analytics_config, bind_listener, decoder, load_models, subscribers};
 pub(crate) use sockets::free_port;
 use tasks::Tasks;
-
-/// How often it is saved when credentials were used last: as exact as people ask.
-const SAVE_USES_EVERY: Duration = Duration::from_mins(1);
+use wiring::{Front, Wiring};
 
 /// Every part, open and connected, with both sockets bound. Cheap to clone where shared.
 #[derive(Clone)]
@@ -114,14 +102,7 @@ impl App {
         let models = Arc::new(load_models(config.models.dir.as_deref())?);
         let files = Files::open(&data_dir, &config, &models, &clock).await?;
         let stats = Arc::new(IngestStats::new());
-        let ingest = ingest::Parts {
-            journal: Arc::new(files.journal.clone()),
-            gate: Arc::new(files.service.clone()),
-            clock: Arc::clone(&clock),
-            decoder: Arc::new(decoder(&config, &files.store, &stats)?),
-            stats: Arc::clone(&stats),
-            quotas: ingest::Quotas::default(),
-        };
+        let ingest = ingest_parts(&config, &files, &stats, &clock)?;
         let intake = Intake::new(ingest.clone());
         let listener = bind_listener(&config, ingest.clone()).await?;
         let subscribers = subscribers(&config, &ingest)?;
@@ -216,19 +197,13 @@ impl App {
         }
         let influx = influx::start(&self.config, &parts, &mut tasks, &readers_stop).await?;
         let (office, wake) = (Arc::new(self.config.notify.office.clone()), Arc::default());
-        let notifier = Notifier::open(NotifierParts {
-            desk: parts.cases.clone(),
-            office: Arc::clone(&office),
-            facts: Arc::new(House {
-                service: parts.service.clone(),
-                models: Arc::clone(&self.models),
-            }),
-            clock: Arc::new(SystemClock),
-            wake: Arc::clone(&wake),
-            link: self.config.notify.link.clone(),
-            source: self.config.notify.source.clone(),
-        });
-        let notifier = notifier.await.context("cannot open the notifications")?;
+        let wiring = Wiring {
+            config: &self.config,
+            parts: &parts,
+            models: &self.models,
+            stop: &readers_stop,
+        };
+        wiring.notifications(&mut tasks, &office, &wake).await?;
         let connectors = connectors::start(
             &self.config,
             &parts,
@@ -236,35 +211,18 @@ impl App {
             &mut tasks,
             &readers_stop,
         )?;
-        let dashboards = dashboards::Parts {
+        let dashboards = wiring.dashboards(Front {
             connectors,
-            journal: parts.journal.clone(),
-            store: parts.store.clone(),
-            readings: influx.readings,
-            influx: influx.monitor,
+            influx,
             intake: self.intake,
-            cases: parts.cases.clone(),
-            replays: Arc::new(Replays {
-                cases: parts.cases.clone(),
-            }),
-            service: parts.service.clone(),
-            registry: parts.registry.clone(),
-            fleet: parts.fleet.clone(),
-            events: parts.events.clone(),
-            ingest: Arc::clone(&parts.stats),
-            models: Arc::clone(&self.models),
-            clock: Arc::new(SystemClock),
             outcomes: Arc::clone(&self.outcomes),
-            office: Arc::clone(&office),
-            notify: Arc::clone(&wake),
-            link: self.config.notify.link.clone(),
+            office,
+            notify: wake,
             bind: self.http.local_addr()?,
-            allowed_hosts: Vec::new(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
             demo: self.demo,
             shutdown: shutdown.clone(),
-        };
+        });
         tasks.intake("the HTTP server", dashboards::serve(self.http, dashboards));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let historian = parts
@@ -273,38 +231,9 @@ impl App {
             .run(parts.journal.clone(), clock, readers_stop.clone());
         tasks.reader("the historian", historian);
         tasks.reader("the analytics", self.pipeline.run(readers_stop.clone()));
-        let recalibrator = Recalibrator {
-            cases: parts.cases.clone(),
-            service: parts.service.clone(),
-            journal: parts.journal.clone(),
-            clock: Arc::new(SystemClock),
-            every: self.config.rules.recalibrate_every,
-        };
-        tasks.reader("the recalibration", recalibrator.run(readers_stop.clone()));
         tasks.reader("the rules", self.keeper.run(readers_stop.clone()));
-        let outcomes = Outcomes {
-            service: parts.service.clone(),
-            cases: parts.cases.clone(),
-            journal: parts.journal.clone(),
-            events: parts.events.clone(),
-            wake: self.outcomes,
-        };
-        tasks.reader("the outcomes", outcomes.run(readers_stop.clone()));
-        tasks.reader("the notifications", notifier.run(readers_stop.clone()));
-        let overseer = Overseer {
-            service: parts.service.clone(),
-            cases: parts.cases.clone(),
-            events: parts.events.clone(),
-            clock: Arc::new(SystemClock),
-            wake: self.overseer,
-        };
-        tasks.reader("the overseer", overseer.run(readers_stop.clone()));
-        let training = training(&self.config, &parts, &self.models, readers_stop.clone());
-        tasks.reader("the training", training);
-        let backtests = backtests(&self.config, &parts, &self.models, &self.data_dir);
-        tasks.reader("the back-tests", backtests.run(readers_stop.clone()));
-        let uses = save_uses(parts.service.clone(), readers_stop.clone());
-        tasks.reader("the uses of credentials", uses);
+        wiring.way_back(&mut tasks, self.outcomes, self.overseer);
+        wiring.learning(&mut tasks, &self.data_dir);
         tracing::info!(data_dir = %self.data_dir.path().display(), config = ?self.config.log.level, "running");
         let ended = tasks.run(readers_stop).await;
         parts.cases.close().await;
@@ -317,63 +246,21 @@ impl App {
     }
 }
 
-/// What learns remaining life beside everything else.
-fn training(
+/// What ingest is connected to.
+fn ingest_parts(
     config: &Config,
-    parts: &Parts,
-    models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
-    stop: CancellationToken,
-) -> impl Future<Output = Result<()>> + use<> {
-    let drift = DriftWatch::new(parts.events.clone(), config.prognosis.drift_every);
-    let trainer = Trainer {
-        sources: Sources {
-            store: parts.store.clone(),
-            service: parts.service.clone(),
-            analytics: analytics_config(config),
-        },
-        registry: parts.registry.clone(),
-        models: Arc::clone(models),
-        clock: Arc::new(SystemClock),
-        retrain_every: config.prognosis.retrain_every,
-    };
-    trainer.run(drift, stop)
-}
-
-/// What tries rules on the stored past beside everything else.
-fn backtests(
-    config: &Config,
-    parts: &Parts,
-    models: &Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
-    data_dir: &DataDir,
-) -> Backtests {
-    Backtests {
-        archive: Archive {
-            store: data_dir.file("historian.db"),
-            journal: data_dir.file("journal.db"),
-            service: parts.service.clone(),
-            models: Arc::clone(models),
-            analytics: analytics_config(config),
-            settings: config.cases.clone(),
-        },
-        book: RuleBook::of(&parts.cases),
-    }
-}
-
-/// Saves now and then, and at the end, when credentials were used last.
-async fn save_uses(service: Service, stop: CancellationToken) -> Result<()> {
-    loop {
-        let stopping = tokio::select! {
-            () = tokio::time::sleep(SAVE_USES_EVERY) => false,
-            () = stop.cancelled() => true,
-        };
-        // It is for people only, and it is tried again with the next ones.
-        if let Err(error) = service.flush_last_used().await {
-            tracing::warn!(%error, "when credentials were used is not saved yet");
-        }
-        if stopping {
-            return Ok(());
-        }
-    }
+    files: &Files,
+    stats: &Arc<IngestStats>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ingest::Parts> {
+    Ok(ingest::Parts {
+        journal: Arc::new(files.journal.clone()),
+        gate: Arc::new(files.service.clone()),
+        clock: Arc::clone(clock),
+        decoder: Arc::new(decoder(config, &files.store, stats)?),
+        stats: Arc::clone(stats),
+        quotas: ingest::Quotas::default(),
+    })
 }
 
 /// The parts that keep a file each.

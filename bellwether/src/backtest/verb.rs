@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -257,7 +258,7 @@ fn told(found: &Comparison) -> String {
     };
     let mut line = |what: &str, figure: &dyn Fn(&Side) -> String| {
         let (left, right) = (figure(&found.proposed), figure(&found.in_force));
-        text += &format!("{what:26}{left:>22}{right:>22}\n");
+        let _ = writeln!(text, "{what:26}{left:>22}{right:>22}");
     };
     line("cases", &|side| side.cases.to_string());
     line("orders", &|side| side.orders.to_string());

@@ -61,6 +61,33 @@ impl dashboards::CaseReplay for NothingFrozen {
     }
 }
 
+/// A desk that decides at once.
+async fn desk(path: &std::path::Path, service: &Service, clock: &Arc<dyn Clock>) -> CaseDesk {
+    let settings = alerting::CaseSettings {
+        settle: Duration::ZERO,
+        ..alerting::CaseSettings::default()
+    };
+    let places = Arc::new(service.clone());
+    let desk = CaseDesk::open(path, settings, places, Arc::clone(clock));
+    desk.await.unwrap()
+}
+
+fn intake(
+    journal: &Journal,
+    service: &Service,
+    clock: &Arc<dyn Clock>,
+    stats: &Arc<IngestStats>,
+) -> Intake {
+    Intake::new(ingest::Parts {
+        journal: Arc::new(journal.clone()),
+        gate: Arc::new(service.clone()),
+        clock: Arc::clone(clock),
+        decoder: Arc::new(Decoder::default().with_stats(Arc::clone(stats))),
+        stats: Arc::clone(stats),
+        quotas: ingest::Quotas::default(),
+    })
+}
+
 impl Plant {
     pub(crate) async fn open() -> Self {
         Self::with(Registration::Open, Access::Open).await
@@ -88,31 +115,14 @@ impl Plant {
         let service = Service::open(&path("service.db"), config, Arc::clone(&clock)).await;
         let service = service.unwrap();
         let stats = Arc::new(IngestStats::new());
-        let intake = Intake::new(ingest::Parts {
-            journal: Arc::new(journal.clone()),
-            gate: Arc::new(service.clone()),
-            clock: Arc::clone(&clock),
-            decoder: Arc::new(Decoder::default().with_stats(Arc::clone(&stats))),
-            stats: Arc::clone(&stats),
-            quotas: ingest::Quotas::default(),
-        });
+        let intake = intake(&journal, &service, &clock, &stats);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let bind = listener.local_addr().unwrap();
         let parts = Parts {
             connectors: Vec::new(),
             journal: journal.clone(),
             store: store.clone(),
-            cases: CaseDesk::open(
-                &path("cases.db"),
-                alerting::CaseSettings {
-                    settle: std::time::Duration::ZERO,
-                    ..alerting::CaseSettings::default()
-                },
-                Arc::new(service.clone()),
-                Arc::clone(&clock),
-            )
-            .await
-            .unwrap(),
+            cases: desk(&path("cases.db"), &service, &clock).await,
             replays: Arc::new(NothingFrozen),
             readings: Arc::new(store.clone()),
             influx: None,

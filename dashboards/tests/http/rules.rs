@@ -35,9 +35,7 @@ fn by_li(text: &str) -> Value {
     json!({ "text": text, "by": "Li", "reason": "because" })
 }
 
-#[tokio::test]
-async fn a_rule_is_checked_put_in_force_changed_and_had_back() {
-    let plant = Plant::open().await;
+async fn a_fault_is_told_with_its_place(plant: &Plant) {
     let wrong = json!({ "text": rule(1.0).replace("above", "abve") });
     let found = plant
         .post("/api/v1/rules/validate", wrong.clone(), 200)
@@ -54,7 +52,13 @@ async fn a_rule_is_checked_put_in_force_changed_and_had_back() {
         (&refused["line"], &refused["column"]),
         (&json!(7), &json!(1))
     );
+}
 
+#[tokio::test]
+async fn a_rule_is_checked_put_in_force_changed_and_had_back() {
+    let plant = Plant::open().await;
+    a_fault_is_told_with_its_place(&plant).await;
+    let put = "/api/v1/rules/text";
     let made = plant.put(put, by_li(&rule(80.0)), 200).await;
     assert_eq!(
         made,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use telemetry::CaseId;
 
 use crate::plant::Plant;
 
@@ -36,6 +37,34 @@ async fn a_case_is_acknowledged_once() {
     let closed = plant.read("/api/v1/cases?status=closed").await;
     assert_eq!(closed["items"], json!([]));
     plant.close().await;
+}
+
+/// The figure is the sum of its orders.
+async fn what_it_was_worth_opens_to_its_case(plant: &Plant, case: &CaseId) {
+    let lines = plant.read("/api/v1/savings?by=model,month").await;
+    let line = &lines["items"][0];
+    assert_eq!(
+        (&line["month"], &line["avoided"]["count"]),
+        (&json!("2026-03"), &json!(1))
+    );
+    assert_eq!(line["customer"], json!(null));
+    let orders = plant
+        .read("/api/v1/savings/entries?month=2026-03&kind=avoided")
+        .await;
+    let money = orders["items"][0]["money"].as_f64().unwrap_or_default();
+    assert_eq!(line["avoided"]["money"].as_f64(), Some(money));
+    assert_eq!(orders["items"][0]["case"], case.as_str());
+    assert_eq!(orders["items"][0]["failure_mode"], "cavitation");
+    let other = plant.read("/api/v1/savings?from=2026-04&by=none").await;
+    assert_eq!(other["items"], json!([]));
+    for wrong in [
+        "savings?by=week",
+        "savings?from=2026-13",
+        "savings/entries?kind=lost",
+    ] {
+        let refused = plant.get(&format!("/api/v1/{wrong}")).await;
+        assert_eq!(refused.status().as_u16(), 400, "{wrong}");
+    }
 }
 
 #[tokio::test]
@@ -102,31 +131,7 @@ async fn an_order_goes_from_proposal_to_outcome_and_wakes_its_delivery() {
         .await
         .unwrap();
     plant.post(&format!("{path}/cancel"), by, 409).await;
-    // What it was worth, and the case it came from: the figure is the sum of its orders.
-    let lines = plant.read("/api/v1/savings?by=model,month").await;
-    let line = &lines["items"][0];
-    assert_eq!(
-        (&line["month"], &line["avoided"]["count"]),
-        (&json!("2026-03"), &json!(1))
-    );
-    assert_eq!(line["customer"], json!(null));
-    let orders = plant
-        .read("/api/v1/savings/entries?month=2026-03&kind=avoided")
-        .await;
-    let money = orders["items"][0]["money"].as_f64().unwrap_or_default();
-    assert_eq!(line["avoided"]["money"].as_f64(), Some(money));
-    assert_eq!(orders["items"][0]["case"], case.as_str());
-    assert_eq!(orders["items"][0]["failure_mode"], "cavitation");
-    let other = plant.read("/api/v1/savings?from=2026-04&by=none").await;
-    assert_eq!(other["items"], json!([]));
-    for wrong in [
-        "savings?by=week",
-        "savings?from=2026-13",
-        "savings/entries?kind=lost",
-    ] {
-        let refused = plant.get(&format!("/api/v1/{wrong}")).await;
-        assert_eq!(refused.status().as_u16(), 400, "{wrong}");
-    }
+    what_it_was_worth_opens_to_its_case(&plant, &case).await;
     let log = plant.read(&path).await["log"].clone();
     assert_eq!(log.as_array().unwrap().len(), 5, "{log}");
     assert_eq!(log[4]["to"], "completed");

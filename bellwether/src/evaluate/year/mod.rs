@@ -256,7 +256,7 @@ pub(super) fn text(figures: &Figures) -> String {
 }
 
 fn line(policy: &str, part: &str, tally: &Tally) -> String {
-    let share = |share: &tally::Share| match share.share {
+    let share = |share: &tally::Share| match share.value {
         Some(value) => format!(
             "{:.0} % ({}/{}) [{:.0}, {:.0}]",
             100.0 * value,

@@ -313,7 +313,7 @@ mod tests {
                 .map(|(name, _)| name)
                 .collect();
             for name in sensors_of(plan) {
-                assert!(known.contains(&name), "{} has no {name}", plan.id);
+                assert!(known.contains(name), "{} has no {name}", plan.id);
             }
         }
     }

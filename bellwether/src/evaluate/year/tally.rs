@@ -19,7 +19,7 @@ pub(super) struct Share {
     pub(super) hits: u32,
     pub(super) of: u32,
     /// None of nothing.
-    pub(super) share: Option<f64>,
+    pub(super) value: Option<f64>,
     pub(super) low: f64,
     pub(super) high: f64,
 }
@@ -31,7 +31,7 @@ impl Share {
             return Self {
                 hits,
                 of,
-                share: None,
+                value: None,
                 low: 0.0,
                 high: 1.0,
             };
@@ -42,7 +42,7 @@ impl Share {
         Self {
             hits,
             of,
-            share: Some(p),
+            value: Some(p),
             low: (middle - half).max(0.0),
             high: (middle + half).min(1.0),
         }
@@ -192,7 +192,7 @@ mod tests {
             assert!((share.low - low).abs() < 1e-6, "{share:?}");
             assert!((share.high - high).abs() < 1e-6, "{share:?}");
         }
-        assert_eq!(Share::of(0, 0).share, None);
+        assert_eq!(Share::of(0, 0).value, None);
     }
 
     #[test]
