@@ -123,10 +123,8 @@ async fn an_order_goes_from_proposal_to_outcome_and_wakes_its_delivery() {
             &json!("2026-03-01T00:00:00Z")
         )
     );
-    assert_eq!(
-        (&done["outcome"], &done["engineer_name"]),
-        (&json!("confirmed"), &json!("Mia"))
-    );
+    assert_eq!(done["outcome"], "confirmed");
+    assert_eq!(done["engineer_name"], "Mia");
     tokio::time::timeout(Duration::from_secs(5), woken)
         .await
         .unwrap();
