@@ -237,7 +237,7 @@ impl Desk {
         let Some(held) = self.open.get_mut(id) else {
             return;
         };
-        held.case.updated_at = entry.at;
+        held.case.updated_at = entry.at.max(held.case.updated_at);
         let held = held.clone();
         let is_open = held.case.status.is_open();
         collect(&held, entry, batch);

@@ -13,11 +13,12 @@ use anyhow::Result;
 use dashboards::scoreboard::gather;
 use historian::Journal;
 use service::Service;
-use telemetry::{AlertSource, AssetModelId, Clock, Event, JournalRecord, JournalWriter};
+use telemetry::{AlertSource, AssetModelId, Clock, Event, JournalRecord, JournalWriter, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-/// How far back outcomes are looked for: twenty orders of an alert seldom take longer.
-const LOOK_BACK: Duration = Duration::from_hours(2 * 366 * 24);
+/// Every outcome there is: what is old weighs little by the number of newer ones, and the cases of
+/// a recording that is played back are as old as the recording.
+const BEGINNING: Timestamp = Timestamp::from_secs(0);
 
 /// Who notes a move that no person made.
 const BY: &str = "recalibration";
@@ -57,7 +58,7 @@ impl Recalibrator {
     /// Moves every limit whose orders ask for it, by one step at most.
     async fn once(&self) -> Result<()> {
         let now = self.clock.now();
-        let record = gather(&self.cases, &self.service, (now - LOOK_BACK, now)).await?;
+        let record = gather(&self.cases, &self.service, (BEGINNING, now)).await?;
         let book = Recalibrations::of(&self.cases);
         let factors = book.factors().await?;
         let pairs: BTreeSet<(AlertSource, AssetModelId)> = record

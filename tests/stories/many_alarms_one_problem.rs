@@ -6,7 +6,7 @@ use std::{fmt::Write as _, fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use tests::{Api, Home, api::iso, mqtt::Publisher, tools, until};
+use tests::{Api, Home, Program, api::iso, mqtt::Publisher, tools, until};
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_mins(2);
@@ -29,7 +29,7 @@ limits = [{ signal = "current_a", below = 1.0, off = 2.0, on_delay_s = 3, off_de
 "#;
 
 /// A home with fans at two sites.
-async fn home(fans: usize) -> Result<Home> {
+fn home(fans: usize) -> Result<Home> {
     let home = Home::new()?;
     let models = home.folder().join("models");
     fs::create_dir(&models)?;
@@ -43,9 +43,15 @@ async fn home(fans: usize) -> Result<Home> {
     }
     rows.push_str("lone-1,lone-1,hall-fan,acme,hall-4\n");
     fs::write(home.folder().join("fans.csv"), rows)?;
-    let onboard = home.command(&["onboard", "fans.csv"])?;
-    tools::succeed(&mut Command::from(onboard), SOON).await?;
     Ok(home)
+}
+
+async fn start(home: &Home) -> Result<Program> {
+    let program = home.start().await?;
+    let api = format!("http://{}", home.http());
+    let onboard = home.command(&["onboard", "fans.csv", "--api", &api])?;
+    tools::succeed(&mut Command::from(onboard), SOON).await?;
+    Ok(program)
 }
 
 fn now_ms() -> i64 {
@@ -78,8 +84,8 @@ async fn cases(api: &Api, filter: &str) -> Result<Vec<Value>> {
 #[tokio::test]
 async fn a_hall_without_power_asks_for_one_order() -> Result<()> {
     let count = if tools::long() { MANY } else { FEW };
-    let home = home(count).await?;
-    let program = home.start().await?;
+    let home = home(count)?;
+    let program = start(&home).await?;
     let start = now_ms() - (HEALTHY + FAILED) * 1_000;
     let fans: Vec<String> = (0..count).map(|fan| format!("fan-{fan}")).collect();
     let mut line = Publisher::connected("gateway", home.mqtt()).await?;
@@ -157,8 +163,8 @@ async fn the_log_tells_it_all(api: &Api, id: &str) -> Result<()> {
 
 #[tokio::test]
 async fn what_people_want_quiet_is_quiet_for_a_while_and_listed_with_the_reason() -> Result<()> {
-    let home = home(2).await?;
-    let program = home.start().await?;
+    let home = home(2)?;
+    let program = start(&home).await?;
     let api = home.api();
     let in_an_hour = iso(now_ms() + 3_600_000)?;
     let silence = api

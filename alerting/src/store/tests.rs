@@ -31,16 +31,19 @@ async fn opened(cases: &CaseDesk, probe: &Probe, since: i64, mode: &str) -> Case
 
 /// Everything in the file as text, but the marks: how far they reach beyond the latest change
 /// depends on how findings were cut into calls.
+/// What the file holds. When a case is kept quiet follows the clock and comes once a call, so of
+/// that only the end counts, not where it stands in the log.
 async fn dump(cases: &CaseDesk) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, all) in [
         (
             "case",
-            "SELECT json_array(number, id, asset, device, failure_mode, signal, severity, status, opened_at, updated_at, cleared_at, closed_at, score, peak_score, scored_at, evidence, prognosis, forecast_at, work_order, deferred, outcome) FROM cases ORDER BY number",
+            "SELECT json_array(number, id, asset, device, failure_mode, signal, severity, status, opened_at, updated_at, cleared_at, closed_at, score, peak_score, scored_at, evidence, prognosis, forecast_at, work_order, deferred, outcome, round, verdict, parent, suppressed) FROM cases ORDER BY number",
         ),
         (
             "event",
-            "SELECT json_array(number, case_id, at, kind, actor, detail) FROM case_events ORDER BY number",
+            "SELECT json_array(case_id, at, kind, actor, detail) FROM case_events
+                 WHERE kind NOT IN ('suppressed', 'unsuppressed') ORDER BY number",
         ),
         (
             "episode",

@@ -161,6 +161,12 @@ impl Mapping {
         if let Some(ask) = &mapping.lookup {
             path(&ask.path, words).context("[lookup]")?;
             pointer(Some(&ask.reference)).context("[lookup]")?;
+            if list_of(&ask.reference).is_none() {
+                bail!(
+                    "[lookup]: reference has to point into a list, as /items/0/id does: only an \
+                     empty list says that there is no order"
+                );
+            }
         }
         if let Some(ask) = &mapping.status {
             path(&ask.path, words).context("[status]")?;
@@ -221,9 +227,54 @@ pub(crate) fn at(answer: &Value, pointer: &str) -> Option<String> {
     }
 }
 
+/// What a look-up found: the reference, or none where the list it points into is there and empty.
+///
+/// # Errors
+/// When the answer is not of this shape: it says nothing about the order then, and least of all
+/// that there is none.
+pub(crate) fn found(answer: &Value, pointer: &str) -> Result<Option<String>> {
+    let list = list_of(pointer).and_then(|list| answer.pointer(list)?.as_array());
+    match (at(answer, pointer), list) {
+        (Some(reference), _) => Ok(Some(reference)),
+        (None, Some(list)) if list.is_empty() => Ok(None),
+        _ => bail!("the answer to the look-up has nothing at {pointer}"),
+    }
+}
+
+/// The part of a pointer before its first index.
+fn list_of(pointer: &str) -> Option<&str> {
+    let mut end = 0;
+    for part in pointer.split('/').skip(1) {
+        if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(&pointer[..end]);
+        }
+        end += 1 + part.len();
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_empty_list_says_that_there_is_no_order() {
+        for (answer, expected) in [
+            (r#"{"d":{"results":[{"id":"7"}]}}"#, Some(Some("7"))),
+            (r#"{"d":{"results":[]}}"#, Some(None)),
+            (r#"{"d":{"results":[{"name":"7"}]}}"#, None),
+            (r#"{"error":"try again"}"#, None),
+            ("{}", None),
+            (r#"{"d":{"results":null}}"#, None),
+        ] {
+            let answer: Value = serde_json::from_str(answer).unwrap();
+            let told = found(&answer, "/d/results/0/id").ok();
+            assert_eq!(told, expected.map(|id| id.map(str::to_owned)), "{answer}");
+        }
+        let list: Value = serde_json::from_str("[]").unwrap();
+        assert_eq!(found(&list, "/0/id").unwrap(), None);
+        assert_eq!(list_of("/items/id"), None);
+    }
 
     #[test]
     fn the_mappings_the_program_brings_along_are_whole() {

@@ -11,7 +11,7 @@ use service::{
 
 use super::{
     facts,
-    mapping::{Ask, Mapping, at},
+    mapping::{Ask, Mapping, at, found},
     template::{Facts, fill, fill_header, fill_path},
 };
 
@@ -49,6 +49,11 @@ pub(crate) struct Told {
     pub(crate) outcome: Option<String>,
 }
 
+/// A system that is asked for what it has instead of honouring keys is given so long to finish what
+/// it was sent: a look-up while it still works on the order would find none, and order again.
+/// Twice what proxies commonly allow a request.
+const SETTLE: Duration = Duration::from_mins(2);
+
 /// Answers that mean "not now": time-out, conflict with a request under way, too early, too many.
 const LATER: [u16; 4] = [408, 409, 425, 429];
 
@@ -85,6 +90,9 @@ impl Rest {
         };
         let answer = match self.send(client, &request).await {
             Ok(answer) => answer,
+            Err(Said::Later(why, asked)) if claimed.kind == DeliveryKind::Create => {
+                return self.later(why, asked);
+            }
             Err(said) => return said,
         };
         let reference = call.reference.as_ref().and_then(|pointer| {
@@ -93,9 +101,15 @@ impl Rest {
         });
         if claimed.kind == DeliveryKind::Create && reference.is_none() {
             // It may have been made; the next attempt finds it, or meets its own key.
-            return Said::Later("the answer does not name the order".to_owned(), None);
+            return self.later("the answer does not name the order".to_owned(), None);
         }
         Said::Known(reference)
+    }
+
+    /// When to try an order again that may have been made.
+    fn later(&self, why: String, asked: Option<Duration>) -> Said {
+        let settle = self.mapping.lookup.as_ref().map(|_| SETTLE);
+        Said::Later(why, asked.max(settle))
     }
 
     /// Asks where an order stands; none when the system is not asked or has no word for it.
@@ -134,7 +148,7 @@ impl Rest {
         facts: &Facts,
     ) -> Result<Option<String>, Said> {
         let answer = self.get(client, &lookup.path, facts).await?;
-        Ok(at(&answer, &lookup.reference))
+        found(&answer, &lookup.reference).map_err(|error| Said::Later(error.to_string(), None))
     }
 
     async fn get(&self, client: &Client, path: &str, facts: &Facts) -> Result<Value, Said> {

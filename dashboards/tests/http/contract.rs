@@ -14,10 +14,16 @@ static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(dashboards::openapi()).unwrap());
 
 /// What the contract promises, written down a second time on purpose.
-const ROUTES: [(&str, &str); 80] = [
+const ROUTES: [(&str, &str); 86] = [
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
+    ("get", "/api/v1/cases/{id}/capsule"),
+    ("post", "/api/v1/cases/{id}/replay"),
+    ("get", "/api/v1/job-plans"),
+    ("get", "/api/v1/connectors"),
+    ("get", "/api/v1/deliveries"),
+    ("post", "/api/v1/deliveries/{id}/retry"),
     ("get", "/api/v1/assets"),
     ("post", "/api/v1/assets"),
     ("get", "/api/v1/assets/{id}"),

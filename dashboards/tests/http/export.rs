@@ -74,12 +74,12 @@ async fn cases_orders_and_assets_are_exported_with_the_filters_of_their_lists() 
     for (path, columns, row) in [
         (
             "/api/v1/cases?asset=pump-1",
-            16,
+            21,
             format!("{case},pump-1,pump-1,pump-1,cavitation,"),
         ),
         (
             "/api/v1/work-orders?asset=pump-1",
-            17,
+            22,
             format!("WO-000001,pump-1,pump-1,{case},"),
         ),
         (

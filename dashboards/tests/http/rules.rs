@@ -1,5 +1,7 @@
 //! Rules over HTTP: checked, put in force, kept in every version; and what alerts are worth.
 
+use std::time::Duration;
+
 use alerting::scoreboard::{Recalibrations, recalibrate::Decision};
 use serde_json::{Value, json};
 use telemetry::{AlertSource, AssetModelId, Explanation};
@@ -157,13 +159,15 @@ async fn a_move_of_a_limit_is_explained_and_taken_back_once() {
 async fn the_scoreboard_has_a_line_for_each_source_and_kind_of_machine() {
     let plant = Plant::open().await;
     plant.alarm("pump-1", "bearing-wear", 0).await;
+    plant.clock.advance(Duration::from_hours(1));
     let lines = plant.read("/api/v1/scoreboard?days=3660").await;
     let lines = lines["items"].as_array().unwrap();
+    assert_eq!(lines.len(), 1);
     assert!(
         lines.iter().all(|line| line["source"]["kind"] == "model"),
         "{lines:?}"
     );
-    let whole = plant.read("/api/v1/scoreboard?by=none").await;
+    let whole = plant.read("/api/v1/scoreboard?by=none&days=3660").await;
     assert_eq!(whole["items"].as_array().unwrap().len(), 1);
     assert_eq!(whole["items"][0]["precision"], Value::Null);
     plant.read("/api/v1/rule-reports").await;

@@ -84,14 +84,19 @@ async fn cases_and_orders_are_walked_newest_first_while_new_ones_are_opened() {
         cases.insert(
             0,
             plant
-                .alarm(&format!("pump-{n}"), "cavitation", n)
+                // Hours apart: alarms of one moment would share an order.
+                .alarm(&format!("pump-{n}"), "cavitation", n * 7_200)
                 .await
                 .to_string(),
         );
     }
     let seen = walk(&plant, "/api/v1/cases", &id, async |round| {
         plant
-            .alarm(&format!("late-{round}"), "cavitation", 100)
+            .alarm(
+                &format!("late-{round}"),
+                "cavitation",
+                1_000_000 + 7_200 * i64::try_from(round).unwrap(),
+            )
             .await;
     })
     .await;

@@ -52,6 +52,10 @@ struct Book {
     said: BTreeMap<String, (String, String)>,
     refused: BTreeSet<String>,
     requests: usize,
+    /// Connections that were taken and not yet acted on.
+    underway: usize,
+    /// Connections that were closed without a word.
+    marks: usize,
 }
 
 #[derive(Clone)]
@@ -84,6 +88,7 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let serving = serving.clone();
+                serving.book().underway += 1;
                 tokio::spawn(async move { serving.serve(stream).await });
             }
         });
@@ -119,18 +124,35 @@ impl Server {
             .insert(reference, (state.to_owned(), found.to_owned()));
     }
 
-    async fn serve(&self, mut stream: TcpStream) {
-        let Some((head, body)) = read(&mut stream).await else {
-            return;
-        };
-        let fault = self.fault();
-        if fault == Fault::DropBefore {
-            return;
+    /// Waits until everything that was sent before has been acted on, also for senders that have
+    /// long given up waiting: connections are taken in the order in which they were made.
+    pub(super) async fn quiet(&self) {
+        let before = self.book().marks;
+        drop(TcpStream::connect(self.address).await.unwrap());
+        while self.book().marks == before || self.book().underway > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let (status, mut answer) = if fault == Fault::Unavailable {
-            (503, json!({ "error": "down for maintenance" }))
-        } else {
-            self.answer(&head, &body)
+    }
+
+    async fn serve(&self, mut stream: TcpStream) {
+        let asked = read(&mut stream).await;
+        let fault = asked.as_ref().map(|_| self.fault());
+        let reply = match (asked, fault) {
+            (Some(_), Some(Fault::Unavailable)) => {
+                Some((503, json!({ "error": "down for maintenance" })))
+            }
+            (Some((head, body)), Some(fault)) if fault != Fault::DropBefore => {
+                Some(self.answer(&head, &body))
+            }
+            _ => None,
+        };
+        {
+            let mut book = self.book();
+            book.underway -= 1;
+            book.marks += usize::from(fault.is_none());
+        }
+        let (Some((status, mut answer)), Some(fault)) = (reply, fault) else {
+            return;
         };
         match fault {
             Fault::DropAfter => return,

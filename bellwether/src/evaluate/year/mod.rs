@@ -304,7 +304,7 @@ mod tests {
             train: "1".parse().unwrap(),
             test: "2".parse().unwrap(),
             assets: 6,
-            days: 70,
+            days: 130,
             seed: 5,
             json: false,
         };
