@@ -18,7 +18,7 @@
 //! | [`plan`]    | what a line of the case log makes of messages and chains                |
 //! | [`allot`]   | what of it goes now, and what is told together                          |
 //! | [`words`]   | the same in English and Chinese                                         |
-//! | [`format`]  | and as each channel wants it, escaped for it                            |
+//! | [`mod@format`] | and as each channel wants it, escaped for it                            |
 //! | [`channel`] | the ways there are, and the requests they take                          |
 //! | [`guard`]   | which addresses may be called                                           |
 //! | [`http`]    | one request on a connection to an address that was checked              |

@@ -20,7 +20,7 @@ impl CaseDesk {
     }
 
     /// Every case that wants an order now; see [`Case::wants_order`]. A case waits a moment after
-    /// it was opened ([`CaseSettings::settle`]), so that others like it are seen first.
+    /// it was opened ([`crate::CaseSettings::settle`]), so that others like it are seen first.
     ///
     /// # Errors
     /// As [`CaseDesk::pending_advisories`].
