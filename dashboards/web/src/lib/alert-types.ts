@@ -53,7 +53,10 @@ export type NewSilence = Partial<Record<'asset' | 'site' | 'model' | 'failure_mo
 
 /** How many alarms reach people, after ISA-18.2 and EEMUA 191. */
 export interface AlarmRate {
+  /** Null for a person. */
   site: string | null;
+  /** Whose messages are counted, such as `person:wang-li`; null for a site. */
+  operator: string | null;
   average_per_10_min: number;
   peak_per_10_min: number;
   flood_share: number;

@@ -39,8 +39,8 @@ export function suppressionSentence(suppressed: Suppression, zone: string): stri
   return m.suppressed_until({ why, until: formatTime(Date.parse(suppressed.until), 'datetime', zone, getLocale()) });
 }
 
-export function sourceWords(source: CaseSource): string {
-  return source.kind === 'rule' ? m.source_rule({ rule: source.id, version: source.version }) : source.name === null ? m.source_models() : m.source_model({ model: source.name });
+export function sourceWords(source: CaseSource, ruleName: (rule: string) => string): string {
+  return source.kind === 'rule' ? m.source_rule({ rule: ruleName(source.id), version: source.version }) : source.name === null ? m.source_models() : m.source_model({ model: source.name });
 }
 
 const NOTIFICATION: Record<NotificationState, () => string> = {

@@ -2,7 +2,7 @@
 // scoreboard, back-tests and savings.
 
 import type { Verdict } from './alert-types';
-import type { Iso, Label, Severity } from './types';
+import type { Iso, Label, OperatingState, SensorFault, SensorVerdict, Severity } from './types';
 
 /** An estimate with the span it lies in, 95 %; without an end where too few cases are known. */
 export interface Interval {
@@ -27,6 +27,38 @@ export interface Recalibration {
   reverted: boolean;
 }
 
+/** A level with the one at which it is over. */
+export interface Level {
+  above: boolean;
+  on: number;
+  off: number;
+}
+
+type Doing = OperatingState['name'];
+type States = ({ operating: Doing } | { condition: 'learning' | 'normal' | 'watch' | 'alarm' })[];
+
+/** What must hold. */
+export type Condition =
+  | { kind: 'threshold'; signal: string; level: Level }
+  | { kind: 'rate'; signal: string; level: Level; over_s: number; per_s: number }
+  | { kind: 'no_data'; signal: string | null; for_s: number }
+  | { kind: 'state'; states: States; for_s: number }
+  | { kind: 'count'; of: { count_of: 'crossings'; signal: string; level: Level } | { count_of: 'states'; states: States }; within_s: number; at_least: number }
+  | { kind: 'zone'; signal: string; zone: 'B' | 'C' | 'D' }
+  | { kind: 'score'; level: Level }
+  | { kind: 'health'; level: Level }
+  | { kind: 'sensor'; signal: string | null; states: SensorVerdict['state'][]; faults: SensorFault[] }
+  | { kind: 'failure_within'; horizon_s: number; level: Level };
+
+/** What a rule judges by. */
+export interface RuleWhole {
+  condition: Condition;
+  on_delay_s: number;
+  off_delay_s: number;
+  /** The operating states in which it judges; all where there are none. */
+  while: Doing[];
+}
+
 export interface Rule {
   id: string;
   name: Label;
@@ -40,19 +72,20 @@ export interface Rule {
   failure_mode: string;
   severity: Severity;
   version: number;
-  /** The rule as a sentence. */
-  words: Label;
   source: string;
   changed_at: Iso;
   changed_by: string;
   overrides: number;
   factors: Factor[];
+  rule: RuleWhole;
 }
 
-export interface RuleDetail extends Rule {
-  /** Its own lines of the rules. */
-  text: string;
-  history: { version: number; set_version: number; at: Iso; by: string; reason: string; text: string }[];
+export interface RuleDetail {
+  /** As in the list; null when it was retired. */
+  rule: Rule | null;
+  /** Its own lines of the rules; null when it was retired. */
+  text: string | null;
+  history: { version: number; set_version: number; at: Iso; by: string; reason: string; text: string | null }[];
   recalibrations: Recalibration[];
 }
 

@@ -6,7 +6,7 @@ import { getLocale } from '../paraglide/runtime.js';
 import { formatHealth, formatSigned } from './format';
 import { formatDuration, formatTime } from './time';
 import { isForecast, type AssetSummary, type Case, type Evidence, type Forecast, type NextOrder, type PrognosisView, type WorkOrder } from './types';
-import { failureMode, signalName } from './words';
+import { failureMode, named, signalName } from './words';
 
 /** The name of a signal of an asset, for a sentence. */
 export type SignalNamer = (signal: string) => string;
@@ -47,13 +47,14 @@ export function caseSentence(item: Case, zone: string, namer: SignalNamer = plai
 export function caseReason(item: Case, zone: string, namer: SignalNamer = plainSignal): string {
   const top = item.evidence.contributions[0];
   const since = time(item.opened_at, zone);
-  if (top === undefined) return m.reason_since({ since });
+  // What a rule or a sensor says has no contributions, but a reason in words.
+  if (top === undefined) return named(item.explanation, m.reason_since({ since }));
   const told = { signal: namer(top.signal), deviation: formatSigned(Math.abs(top.deviation), getLocale()).replace('+', ''), since };
   return top.deviation >= 0 ? m.reason_above(told) : m.reason_below(told);
 }
 
 /** English writes a name inside a sentence small, unless it is an abbreviation. */
-function inside(name: string): string {
+export function inside(name: string): string {
   return getLocale() === 'en' && /^[A-Z][a-z]/.test(name) ? name.charAt(0).toLowerCase() + name.slice(1) : name;
 }
 

@@ -64,18 +64,21 @@ const VIEW: Tolds = {
   q: [m.statistic_q, m.statistic_q_told],
 };
 
-export function viewWords(view: string): Told {
+export function viewWords(view: string, name: (signal: string) => string = (signal) => signal): Told {
   // A crossed limit is named with its signal, `limit_above:temperature_c`.
   const limit = /^limit_(above|below):(.+)$/.exec(view);
   if (limit !== null) {
-    return { name: `${m.view_limits()}: ${limit[2]} ${limit[1] === 'above' ? '>' : '<'}`, what: m.view_limits_told() };
+    return { name: `${m.view_limits()}: ${name(limit[2] ?? '')} ${limit[1] === 'above' ? '>' : '<'}`, what: m.view_limits_told() };
   }
   // So is the fault of a sensor, `sensor_stuck:temperature_c`, and what it read.
   const sensor = /^sensor_(\w+):(.+)$/.exec(view);
   if (sensor !== null) {
     const fault = sensor[1] === 'reads' ? { name: m.view_sensor_reads(), what: m.view_sensor_reads_told() } : faultWords(sensor[1] as SensorFault);
-    return { name: `${fault.name}: ${sensor[2]}`, what: fault.what };
+    return { name: `${fault.name}: ${name(sensor[2] ?? '')}`, what: fault.what };
   }
+  // And what a rule looked at, `rule_too-hot:temperature_c`.
+  const rule = /^rule_[^:]+(?::(.+))?$/.exec(view);
+  if (rule !== null) return { name: rule[1] === undefined ? m.view_rule() : name(rule[1]), what: m.view_rule_told() };
   return told(VIEW, view, view);
 }
 
@@ -219,10 +222,15 @@ export function named(label: Label | null | undefined, fallback: string): string
   return (getLocale() === 'zh-CN' ? label.zh : label.en) || fallback;
 }
 
+/** Failure modes of rules that no asset model names. */
+const MODE: Record<string, () => string> = { lubrication: m.mode_lubrication, idling: m.mode_idling };
+
 /** A failure mode; one that fits no signature has no name of its own. */
 export function failureMode(label: Label | null | undefined, mode: string | null): string {
   if (mode === null || mode === 'unclassified') return m.failure_unclassified();
-  return named(label, mode.replaceAll('-', ' '));
+  if (!label && Object.hasOwn(MODE, mode)) return MODE[mode]?.() ?? mode;
+  const words = mode.replaceAll('-', ' ');
+  return named(label, words.charAt(0).toUpperCase() + words.slice(1));
 }
 
 /** A signal: its label, else the words of its name. */
