@@ -117,6 +117,8 @@ story('what the rule finds is a case that says why, with its verdict, beside the
   await row.getByRole('link').first().click();
   await page.locator('[data-source="rule"]').getByText(/Bearing too hot, version 1/).waitFor();
   await page.locator('[data-verdict="machine"]').first().waitFor();
+  // What the rule looked at is shown over time.
+  await page.locator('[data-signal="bearing_temperature_c"] canvas').waitFor();
   await screenshot(page, 'case-of-rule');
 });
 

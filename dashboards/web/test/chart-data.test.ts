@@ -53,8 +53,11 @@ describe('the first window', () => {
     expect(usualSpan(hours === null ? null : last - hours * 3_600_000, last)).toBe(span);
   });
   it('of a case shows calm before and some after', () => {
-    const evidence = { window_from: iso(110), window_to: iso(120), baseline_from: iso(0) } as Evidence;
+    const evidence = { window_from: iso(110), window_to: iso(120), baseline_from: iso(0), baseline_rows: 400 } as Evidence;
     expect(caseWindow(iso(120), evidence, 1e12)).toEqual({ from: 0, to: 240 * 60_000 });
+    // What a rule says rests on no baseline that could cut it off.
+    const ruled = { window_from: iso(119), window_to: iso(120), baseline_from: iso(119), baseline_rows: 0 } as Evidence;
+    expect(caseWindow(iso(120), ruled, 1e12)).toEqual({ from: 80 * 60_000, to: 132 * 60_000 });
   });
 });
 

@@ -12,7 +12,9 @@ const LEAST_MS = 5 * 60_000;
 export function caseWindow(openedAt: string, evidence: Evidence, last: number): Span {
   const opened = Date.parse(openedAt);
   const size = Math.max(LEAST_MS / BEFORE, Date.parse(evidence.window_to) - Date.parse(evidence.window_from));
-  const from = Math.max(Date.parse(evidence.baseline_from), opened - size * BEFORE);
+  // A rule learns from nothing: there is no baseline to begin at.
+  const learned = evidence.baseline_rows > 0 ? Date.parse(evidence.baseline_from) : -Infinity;
+  const from = Math.max(learned, opened - size * BEFORE);
   const to = Math.max(opened + size, Math.min(last, opened + size * AFTER));
   return { from: Math.min(from, opened - size), to };
 }

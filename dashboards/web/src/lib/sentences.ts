@@ -28,8 +28,9 @@ export function stateSentence(asset: AssetSummary, evidence: Evidence | null, na
       : m.sentence_offline({ since: time(asset.last_received_at, zone) });
   }
   if (asset.state === 'learning') {
-    const { rows, needed } = asset.learning ?? { rows: 0, needed: 0 };
-    return m.sentence_learning({ rows, needed });
+    // A device that sends only snapshots has no rows to count.
+    if (asset.learning === null) return m.sentence_learning_none();
+    return m.sentence_learning({ rows: asset.learning.rows, needed: asset.learning.needed });
   }
   if (worst !== undefined) return verdict(worst.failure_mode, worst.failure_mode_name, worst.opened_at, evidence, zone, namer);
   if (asset.condition !== null && asset.condition.state !== 'normal' && asset.state !== 'healthy') {
