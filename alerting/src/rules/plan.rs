@@ -138,6 +138,7 @@ fn label(signal: &SignalName, model: Option<&AssetModel>) -> Label {
         |spec| Label {
             en: spec.label_en.clone(),
             zh: spec.label_zh.clone(),
+            unit: Some(spec.unit),
         },
     )
 }

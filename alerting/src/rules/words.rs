@@ -1,14 +1,15 @@
 //! A verdict of a rule as a sentence, in English and Chinese.
 
-use telemetry::{Explanation, SignalName};
+use telemetry::{Explanation, SignalName, Unit};
 
 use super::rule::{Condition, Rule};
 
-/// How a signal is called.
+/// How a signal is called, and what its values are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Label {
     pub(super) en: String,
     pub(super) zh: String,
+    pub(super) unit: Option<Unit>,
 }
 
 impl Label {
@@ -16,7 +17,15 @@ impl Label {
         Self {
             en: signal.words(),
             zh: signal.words(),
+            unit: None,
         }
+    }
+
+    /// A number with the unit, where that is known.
+    fn quantity(&self, number: &str) -> String {
+        self.unit
+            .filter(|unit| *unit != Unit::One)
+            .map_or_else(|| number.to_owned(), |unit| format!("{number} {unit}"))
     }
 }
 
@@ -74,10 +83,12 @@ pub(super) fn explain(
 
 /// What a rule that looks at a signal saw.
 fn of_signal(rule: &Rule, label: Option<&Label>, seen: &str, at: &str) -> Option<(String, String)> {
-    let Label { en, zh } = label?;
+    let label = label?;
+    let Label { en, zh, .. } = label;
     let words = match &rule.condition {
         Condition::Threshold { level, .. } => {
             let (side, side_zh) = side(level.above);
+            let (seen, at) = (label.quantity(seen), label.quantity(at));
             (
                 format!("{en} is {seen}, {side} {at}"),
                 format!("{zh}为 {seen}，{side_zh} {at}"),
@@ -85,6 +96,7 @@ fn of_signal(rule: &Rule, label: Option<&Label>, seen: &str, at: &str) -> Option
         }
         Condition::Rate { level, per_s, .. } => {
             let ((per, per_zh), (side, side_zh)) = (time(*per_s), side(level.above));
+            let (seen, at) = (label.quantity(seen), label.quantity(at));
             (
                 format!("{en} changes by {seen} in {per}, {side} {at}"),
                 format!("{zh}每 {per_zh} 变化 {seen}，{side_zh} {at}"),
@@ -179,7 +191,32 @@ fn side(above: bool) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::parse_one, *};
+
+    #[test]
+    fn a_value_and_its_limit_are_told_with_the_unit_of_the_signal() {
+        let text = "[[rule]]\nid = \"r\"\nname_en = \"Too hot\"\nname_zh = \"过热\"\n\
+                    kind = \"threshold\"\nsignal = \"t\"\nabove = 80\noff = 75\n";
+        let rule = parse_one(text).unwrap().rule;
+        for (unit, en, zh) in [
+            (
+                Some(Unit::Celsius),
+                "Oil is 83 °C, above 80 °C",
+                "油温为 83 °C，高于 80 °C",
+            ),
+            (Some(Unit::One), "Oil is 83, above 80", "油温为 83，高于 80"),
+            (None, "Oil is 83, above 80", "油温为 83，高于 80"),
+        ] {
+            let label = Label {
+                en: "Oil".to_owned(),
+                zh: "油温".to_owned(),
+                unit,
+            };
+            let told = explain(&rule, Some(&label), true, (Some(83.0), Some(80.0)));
+            assert_eq!(told.en, format!("Too hot: {en}"));
+            assert_eq!(told.zh, format!("过热：{zh}"));
+        }
+    }
 
     #[test]
     fn numbers_and_times_are_short() {
