@@ -16,13 +16,13 @@ use std::{
 };
 
 use alerting::{
-    Case, CaseChange, CaseDesk, MaintenanceWindow, Ranked,
+    Case, CaseChange, CaseDesk, CaseEventKind, MaintenanceWindow, Ranked,
     budget::{self, Candidate, Room},
 };
 use anyhow::{Context, Result};
 use dashboards::EventBus;
 use service::{Service, WorkOrderStatus};
-use telemetry::{AdvisorySink, CaseId, Clock, Explanation};
+use telemetry::{AdvisorySink, CaseId, Clock, Explanation, PortError, WorkOrderId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -178,5 +178,25 @@ impl Overseer {
             self.events.case_changed(&change.case.id);
             self.events.asset_changed(&change.case.asset);
         }
+    }
+}
+
+/// Lets the order of a case follow its forecast, and gives it the evidence of an alarm that has
+/// risen again or become more serious. Gives the order when something of it changed.
+///
+/// # Errors
+/// When the service cannot write it now.
+pub(crate) async fn follow(
+    service: &Service,
+    change: &CaseChange,
+) -> Result<Option<WorkOrderId>, PortError> {
+    if change.case.work_order.is_none() {
+        return Ok(None);
+    }
+    let advisory = change.case.advisory();
+    match change.event {
+        CaseEventKind::Refreshed => Ok(service.foresee(&advisory).await?),
+        CaseEventKind::SeverityRaised | CaseEventKind::Returned => service.amend(&advisory).await,
+        _ => Ok(None),
     }
 }

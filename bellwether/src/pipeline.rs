@@ -23,7 +23,7 @@ use std::{
 };
 
 use alerting::{
-    AlertingError, CaseChange, CaseDesk, CaseEventKind,
+    AlertingError, CaseChange, CaseDesk,
     rules::{Engine, Place, SNAPSHOT_PREFIX},
 };
 use analytics::{AnalyticsError, Fleet};
@@ -32,8 +32,7 @@ use dashboards::{EventBus, FleetView};
 use historian::{Background, GiveWay, HistorianError, Journal, ModelRegistry, Snapshot, Store};
 use service::{Service, ServiceError};
 use telemetry::{
-    AdvisorySink, AssetId, AssetModel, AssetModelId, DeviceId, Finding, JournalRecord, Offset,
-    PortError, RuleChange,
+    AssetId, AssetModel, AssetModelId, DeviceId, Finding, JournalRecord, Offset, RuleChange,
 };
 use tokio::{
     sync::{Notify, watch},
@@ -43,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     capsule::{Freezer, Involved},
+    overseer,
     prognosis::serve::Promoted,
 };
 use apply::{Applied, ClosedOrders, Worker};
@@ -322,9 +322,7 @@ impl Pipeline {
             tracing::debug!(case = %change.case.id, asset = %change.case.asset, event = ?change.event, "case");
             parts.events.case_changed(&change.case.id);
             self.changed.insert(change.case.asset.clone());
-            if change.case.work_order.is_some() {
-                self.follow(change).await;
-            }
+            self.follow(change).await;
         }
         Ok(())
     }
@@ -343,23 +341,15 @@ impl Pipeline {
         }
     }
 
-    /// Lets the order of a case follow its forecast, and gives it the evidence of an alarm that
-    /// has risen again or become more serious. What cannot be written now follows with the next
-    /// refresh of the case.
+    /// Lets the order of a case follow what changed about it. What cannot be written now follows
+    /// with the next refresh of the case.
     async fn follow(&self, change: &CaseChange) {
-        let (case, service) = (&change.case, &self.parts.service);
-        let advisory = case.advisory();
-        let followed = match change.event {
-            CaseEventKind::Refreshed => service.foresee(&advisory).await.map_err(PortError::from),
-            CaseEventKind::SeverityRaised | CaseEventKind::Returned => {
-                service.amend(&advisory).await
-            }
-            _ => return,
-        };
-        match followed {
+        match overseer::follow(&self.parts.service, change).await {
             Ok(Some(order)) => self.parts.events.work_order_changed(&order),
             Ok(None) => {}
-            Err(error) => tracing::warn!(case = %case.id, %error, "its order waits for the news"),
+            Err(error) => {
+                tracing::warn!(case = %change.case.id, %error, "its order waits for the news");
+            }
         }
     }
 

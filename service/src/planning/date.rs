@@ -142,8 +142,9 @@ fn by_severity(situation: &Situation<'_>) -> DateDecision {
     let due_by = hurried.unwrap_or(by).max(from);
     let zone = situation.zone;
     let open = situation.hours.spans(zone, from, due_by);
+    let chosen = half_way(&open, from, due_by);
     DateDecision {
-        chosen: open.last().map_or(due_by, |(begins, _)| *begins),
+        chosen,
         due_from: from,
         due_by,
         curve: Vec::new(),
@@ -151,9 +152,27 @@ fn by_severity(situation: &Situation<'_>) -> DateDecision {
         avoided: None,
         basis: Basis::Severity,
         model: advisory.prognosis.as_ref().map(|one| one.model.clone()),
-        words: words::by_severity(advisory, due_by, hurried.is_some(), zone),
+        words: words::by_severity(advisory, (chosen, due_by), hurried.is_some(), zone),
         currency: situation.costs.currency.clone(),
     }
+}
+
+/// The first opening in the second half of a time, or the last one in the first half.
+///
+/// Nobody knows how fast an unseen fault grows, so half of the time that is allowed is kept in
+/// reserve, as inspections are planned at half of the interval from the first sign to failure.
+///
+/// # Source
+/// The P-F interval of reliability-centred maintenance, with tasks at half of it (J. Moubray,
+/// *Reliability-centered Maintenance*).
+fn half_way(open: &[(Timestamp, Timestamp)], from: Timestamp, due_by: Timestamp) -> Timestamp {
+    let half = from + Duration::from_secs_f64(due_by.secs_from(from).max(0.0) / 2.0);
+    let at_or_after = open.iter().find(|(_, ends)| *ends > half);
+    let before = || open.last().map(|(begins, _)| *begins);
+    at_or_after
+        .map(|(begins, _)| half.max(*begins))
+        .or_else(before)
+        .unwrap_or(due_by)
 }
 
 /// How long after the alarm the work may wait.

@@ -81,11 +81,12 @@ pub(super) fn by_cost(said: &Said<'_>) -> Explanation {
 
 pub(super) fn by_severity(
     advisory: &Advisory,
-    due_by: Timestamp,
+    (chosen, due_by): (Timestamp, Timestamp),
     hurried: bool,
     zone: Tz,
 ) -> Explanation {
     let (day_en, day_zh) = day(due_by, zone);
+    let (best_en, best_zh) = day(chosen, zone);
     let (kind_en, kind_zh) = if advisory.failure_mode.as_str() == FailureMode::SENSOR_FAULT {
         ("a faulty sensor", "传感器故障")
     } else {
@@ -118,8 +119,13 @@ pub(super) fn by_severity(
         )
     };
     Explanation {
-        en: format!("Due by {day_en} as {kind_en}. {why_en}; {rule_en}."),
-        zh: format!("{kind_zh}，应于{day_zh}前完成。{why_zh}；{rule_zh}。"),
+        en: format!(
+            "Due by {day_en} as {kind_en}; best on {best_en}, with half of the time in reserve. \
+             {why_en}; {rule_en}."
+        ),
+        zh: format!(
+            "{kind_zh}，应于{day_zh}前完成，最好在{best_zh}，留出一半时间。{why_zh}；{rule_zh}。"
+        ),
     }
 }
 

@@ -163,17 +163,23 @@ impl Service {
             severity = advisory.severity
         );
         let added = self.remark(&mut tx, &known, &note).await?;
-        if known.status == WorkOrderStatus::Proposed {
-            let planned = self.planned(&mut tx, advisory).await?;
+        let planned = self.planned(&mut tx, advisory).await?;
+        let is_proposed = known.status == WorkOrderStatus::Proposed;
+        if is_proposed {
             redate(&mut tx, known.number, &planned, &doing).await?;
-            sqlx::query("UPDATE work_orders SET severity = ?, priority = ? WHERE number = ?")
-                .bind(advisory.severity.as_str())
-                .bind(planned.priority)
-                .bind(known.number)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(&doing))?;
-        } else if !added {
+        }
+        // Whoever has agreed to a date sees that the order has become more urgent since.
+        let changed = sqlx::query(
+            "UPDATE work_orders SET severity = ?1, priority = ?2
+             WHERE number = ?3 AND (severity IS NOT ?1 OR priority IS NOT ?2)",
+        )
+        .bind(advisory.severity.as_str())
+        .bind(planned.priority)
+        .bind(known.number)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(&doing))?;
+        if !added && !is_proposed && changed.rows_affected() == 0 {
             return Ok(None);
         }
         commit(tx, &doing).await?;

@@ -1,7 +1,7 @@
 //! The people of the simulated year: planners who agree, engineers who look and mend.
 //!
 //! They are simple on purpose. A planner agrees to each proposed order the next morning and sets
-//! the day it is due, as far as the crew has room; an engineer finds what is there to be seen.
+//! the day that the order says is best, as far as the crew has room; an engineer finds what is there to be seen.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use service::{
     Found, Name, NewWorkOrder, Note, Service, Step, WorkOrder, WorkOrderKind, WorkOrderQuery,
     WorkOrderStatus,
 };
-use telemetry::{AssetId, EngineerId, FailureMode, Outcome, Timestamp};
+use telemetry::{AssetId, EngineerId, FailureMode, Outcome, Severity, Timestamp};
 
 use crate::simulate::asset::SimulatedAsset;
 
@@ -38,19 +38,38 @@ pub(super) struct Visited {
 }
 
 impl Crew {
-    /// Agrees to what is proposed and sets the days, soonest due first.
+    /// Agrees to what is proposed and sets the days, soonest due first; what has become critical
+    /// since then is brought forward.
     pub(super) async fn plan(&self, service: &Service, now: Timestamp) -> Result<()> {
         let mut waiting = orders(service, WorkOrderStatus::Proposed).await?;
+        // A machine that stands is being mended already.
+        waiting.retain(|order| order.case.is_some());
         waiting.sort_by_key(|order| (order.due_by, order.id.clone()));
         let scheduled = orders(service, WorkOrderStatus::Scheduled).await?;
+        let is_far =
+            |order: &&WorkOrder| order.scheduled_for.is_some_and(|at| at > now + 2 * NOTICE);
+        let urgent = scheduled
+            .iter()
+            .filter(|order| order.severity == Some(Severity::Critical))
+            .filter(is_far);
         let mut days: Vec<Timestamp> = scheduled
             .iter()
             .filter_map(|one| one.scheduled_for)
             .collect();
+        for order in urgent {
+            let mut day = now + NOTICE;
+            while full(&days, day) {
+                day = day + NOTICE;
+            }
+            days.push(day);
+            self.schedule(service, order, day).await?;
+        }
         for order in waiting {
             let soonest = now + NOTICE;
             let latest = now + LONGEST;
-            let mut day = order.due_by.unwrap_or(latest).clamp(soonest, latest);
+            let best = order.date.as_ref().map(|date| date.chosen);
+            let best = best.or(order.due_by).unwrap_or(latest);
+            let mut day = best.clamp(soonest, latest);
             // A full day moves the work to an earlier one, and only then to a later one.
             while day > soonest && full(&days, day) {
                 day = day - NOTICE;
@@ -61,13 +80,17 @@ impl Crew {
             }
             days.push(day);
             self.step(service, &order, Step::Approve).await?;
-            let to = Step::Schedule {
-                engineer: self.engineer.clone(),
-                scheduled_for: day,
-            };
-            self.step(service, &order, to).await?;
+            self.schedule(service, &order, day).await?;
         }
         Ok(())
+    }
+
+    async fn schedule(&self, service: &Service, order: &WorkOrder, day: Timestamp) -> Result<()> {
+        let to = Step::Schedule {
+            engineer: self.engineer.clone(),
+            scheduled_for: day,
+        };
+        self.step(service, order, to).await
     }
 
     /// The orders whose day has come.
@@ -117,11 +140,7 @@ impl Crew {
             order.status,
             WorkOrderStatus::Proposed | WorkOrderStatus::Approved
         ) {
-            let to = Step::Schedule {
-                engineer: self.engineer.clone(),
-                scheduled_for: now,
-            };
-            self.step(service, order, to).await?;
+            self.schedule(service, order, now).await?;
         }
         self.step(service, order, Step::Start).await?;
         let found = Found {

@@ -19,7 +19,7 @@ use std::{
 };
 
 use alerting::{
-    CaseDesk, CaseEventKind, CaseSettings, CaseSource,
+    CaseDesk, CaseSettings, CaseSource,
     rules::{Engine, Place},
     scoreboard::{Alert, recalibrate::decide},
 };
@@ -36,7 +36,11 @@ use telemetry::{
 };
 use tokio::sync::Notify;
 
-use crate::{outcomes::event_of, overseer::Overseer, simulate::asset::SimulatedAsset};
+use crate::{
+    outcomes::event_of,
+    overseer::{self, Overseer},
+    simulate::asset::SimulatedAsset,
+};
 
 use super::{
     crew::{Crew, orders},
@@ -231,9 +235,7 @@ impl<'a> World<'a> {
         }
         let changes = self.cases.observe(&findings).await?;
         for change in &changes {
-            if change.event == CaseEventKind::Refreshed && change.case.work_order.is_some() {
-                self.service.foresee(&change.case.advisory()).await?;
-            }
+            overseer::follow(&self.service, change).await?;
         }
         self.overseer.look().await?;
         self.note_new_orders().await

@@ -214,6 +214,21 @@ fn without_a_calibrated_forecast_severity_and_agreement_date_the_work() {
 }
 
 #[test]
+fn half_of_the_time_is_kept_in_reserve() {
+    // Open, allowed until 100, best done at: by hand.
+    for (open, expected) in [
+        (&[(0, 100)][..], 50),
+        (&[(0, 40), (60, 70), (80, 90)], 60),
+        (&[(0, 10), (20, 30)], 20),
+        (&[(45, 51)], 50),
+        (&[], 100),
+    ] {
+        let open: Vec<_> = open.iter().map(|(a, b)| (t(*a), t(*b))).collect();
+        assert_eq!(half_way(&open, t(0), t(100)), t(expected), "{open:?}");
+    }
+}
+
+#[test]
 fn a_sensor_waits_a_month() {
     let mut scene = Scene::new();
     scene.advisory.prognosis = None;
