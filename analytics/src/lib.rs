@@ -39,6 +39,7 @@
 mod budget;
 mod config;
 pub mod detection;
+pub mod drift;
 mod error;
 mod fleet;
 mod health;
@@ -61,7 +62,7 @@ mod waves;
 pub use config::Config;
 pub use error::AnalyticsError;
 pub use fleet::{Assignment, Fleet, WatchedLife};
-pub use health::explanation::explain;
+pub use health::explanation::{explain, is_fixed_limit};
 pub use manipulation::features::{Feature, SignalFeatures};
 pub use view::{AssetView, DeviceView, FalseAlarms, FleetStats, NormalRange, SignalView};
 pub use waves::waveforms_of;

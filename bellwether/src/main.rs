@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod connector;
 mod demo;
+mod detection_watch;
 mod evaluate;
 mod export;
 mod import;

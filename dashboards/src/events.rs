@@ -18,7 +18,10 @@ use std::{
 use telemetry::{AssetId, AssetModelId, CaseId, WorkOrderId};
 use tokio::sync::broadcast;
 
-use crate::api::drift::DriftWarning;
+use crate::{
+    api::{drift::DriftWarning, drifts::DetectionDrift},
+    detection_drift::news,
+};
 
 /// Events a stream may be behind. An asset event is about 1 kB, so the broadcast holds a
 /// megabyte at most, and a browser that is a thousand events behind is better off asking afresh.
@@ -34,7 +37,8 @@ pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 /// One event as it goes over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its kind: `asset`, `case`, `work_order`, `drift`, `lagged`.
+    /// Its kind: `asset`, `case`, `work_order`, `drift`, `detection_drift`,
+    /// `lagged`.
     pub event: &'static str,
     /// Its JSON, written once for all streams.
     pub data: String,
@@ -50,6 +54,8 @@ struct Inner {
     marked: Mutex<Marked>,
     /// What stands of the inputs of models that serve, one a kind of machine.
     drifts: Mutex<BTreeMap<AssetModelId, DriftWarning>>,
+    /// What the last look at the inputs and scores of detectors found.
+    detection_drifts: Mutex<Vec<DetectionDrift>>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +87,7 @@ impl Default for EventBus {
             sender,
             marked: Mutex::default(),
             drifts: Mutex::default(),
+            detection_drifts: Mutex::default(),
         }))
     }
 }
@@ -182,6 +189,30 @@ impl EventBus {
         self.0.drifts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes what a look at the inputs and scores of detectors found, and tells the streams what
+    /// drifted since the look before. Gives that back.
+    pub fn detection_drifts_found(&self, found: Vec<DetectionDrift>) -> Vec<DetectionDrift> {
+        let mut known = self.known_drifts();
+        let news = news(&known, &found);
+        *known = found;
+        drop(known);
+        if !news.is_empty() {
+            let told = serde_json::json!({ "found": news });
+            self.send("detection_drift", told.to_string());
+        }
+        news
+    }
+
+    /// What the last look at the inputs and scores of detectors found, the worst first.
+    pub fn detection_drifts(&self) -> Vec<DetectionDrift> {
+        self.known_drifts().clone()
+    }
+
+    fn known_drifts(&self) -> MutexGuard<'_, Vec<DetectionDrift>> {
+        let known = self.0.detection_drifts.lock();
+        known.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Listens from now on.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Message>> {
         self.0.sender.subscribe()
@@ -280,5 +311,50 @@ mod tests {
         let last = stream.recv().await.unwrap();
         assert!(last.data.contains("\"warning\":null"), "{}", last.data);
         assert_eq!(bus.drift(&kind), None);
+    }
+
+    #[tokio::test]
+    async fn what_newly_drifted_is_told_once_and_again_when_it_had_come_back() {
+        use crate::api::drifts::{DriftOf, DriftSample, DriftWord};
+
+        let bus = EventBus::new();
+        let mut stream = bus.subscribe();
+        let at = telemetry::Timestamp::EPOCH;
+        let sample = || DriftSample {
+            from: at,
+            to: at,
+            points: 500,
+        };
+        let drift = |word, alarm_stands| DetectionDrift {
+            asset: asset("pump-1"),
+            asset_model: AssetModelId::new("pump").unwrap(),
+            device: telemetry::DeviceId::new("pump-1").unwrap(),
+            model: "level/1".to_owned(),
+            what: DriftOf::new(None),
+            psi: 0.7,
+            word,
+            since: None,
+            reference: sample(),
+            recent: sample(),
+            alarm_stands,
+            words: crate::labels::Text::new("", ""),
+        };
+        for (word, alarm_stands, told) in [
+            (DriftWord::Moving, false, 0),
+            (DriftWord::Drifted, true, 0),
+            (DriftWord::Drifted, false, 1),
+            (DriftWord::Drifted, false, 0),
+            (DriftWord::Stable, false, 0),
+            (DriftWord::Drifted, false, 1),
+        ] {
+            let news = bus.detection_drifts_found(vec![drift(word, alarm_stands)]);
+            assert_eq!(news.len(), told, "{word:?} {alarm_stands}");
+        }
+        for _ in 0..2 {
+            let message = stream.recv().await.unwrap();
+            assert_eq!(message.event, "detection_drift");
+            assert!(message.data.contains("\"psi\":0.7"), "{}", message.data);
+        }
+        assert_eq!(bus.detection_drifts().len(), 1);
     }
 }

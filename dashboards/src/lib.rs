@@ -7,6 +7,7 @@
 //! | [`events`]  | [`EventBus`]: live changes, throttled, on their way to browsers         |
 //! | [`state`]   | the one word for how an asset is (pure)                                 |
 //! | [`labels`]  | names of signals, units and failure modes in both languages (pure)      |
+//! | [`detection_drift`] | whether detectors still see what they learned from, from readings and findings |
 //! | [`scoreboard`] | what the scoreboard is made of, from cases, ledger and rules        |
 //! | [`api`]     | axum routes, one file per resource, with their OpenAPI description      |
 //! | [`web`]     | the web UI, built and embedded by `build.rs`                            |
@@ -16,6 +17,7 @@
 
 pub mod api;
 mod connections;
+pub mod detection_drift;
 pub mod events;
 pub mod fleet;
 pub mod labels;
@@ -29,8 +31,10 @@ pub use api::{
     Problem,
     case_replay::{CaseReplay, Recomputed},
     drift::{DriftWarning, drift_of},
+    drifts::DetectionDrift,
     openapi,
 };
+pub use detection_drift::DriftSources;
 pub use events::EventBus;
 pub use fleet::{AssetLive, DeviceLive, FleetView};
 pub use parts::{ConnectorInfo, Parts};

@@ -28,3 +28,4 @@ mod restart_changes_nothing;
 mod rules_are_tried_on_the_past;
 mod starting_and_stopping;
 mod the_past_dates_the_order;
+mod what_detectors_see_moves;

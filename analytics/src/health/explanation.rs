@@ -47,7 +47,7 @@ pub fn explain(
         return told;
     };
     if matches!(state, ConditionState::Watch | ConditionState::Alarm) {
-        for view in evidence.views.iter().filter(|view| is_limit(view)) {
+        for view in evidence.views.iter().filter(|view| is_fixed_limit(view)) {
             limit(&mut told, view, model);
         }
         // Signals as usual are not worth a word beside a fixed limit.
@@ -55,7 +55,7 @@ pub fn explain(
             || evidence
                 .views
                 .iter()
-                .any(|view| !is_limit(view) && view.score >= view.limit);
+                .any(|view| !is_fixed_limit(view) && view.score >= view.limit);
         let worth = |one: &&Contribution| is_unusual && one.share >= LEAST_SHARE;
         let worst = evidence.contributions.iter().filter(worth);
         for contribution in worst.take(MOST_SIGNALS) {
@@ -146,7 +146,7 @@ fn signal(told: &mut Explanation, part: &Contribution, model: Option<&AssetModel
 
 /// Whether the fleet comparison found the machine further away than any other view did.
 fn stands_out(evidence: &Evidence) -> bool {
-    let others = evidence.views.iter().filter(|view| !is_limit(view));
+    let others = evidence.views.iter().filter(|view| !is_fixed_limit(view));
     let highest = others.max_by(|a, b| a.score.total_cmp(&b.score));
     highest.is_some_and(|view| view.view == Among::NAME && view.score >= view.limit)
 }
@@ -174,12 +174,13 @@ fn peers(told: &mut Explanation, evidence: &Evidence) {
     }
 }
 
-fn is_limit(view: &ViewScore) -> bool {
+/// Whether a view is a fixed limit that is crossed, which learned nothing.
+pub fn is_fixed_limit(view: &ViewScore) -> bool {
     view.view.starts_with(ABOVE) || view.view.starts_with(BELOW)
 }
 
 fn has_limit(evidence: &Evidence) -> bool {
-    evidence.views.iter().any(is_limit)
+    evidence.views.iter().any(is_fixed_limit)
 }
 
 /// A fixed limit that is crossed or about to be.

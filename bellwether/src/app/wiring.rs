@@ -7,7 +7,7 @@ use alerting::{
     rules::RuleBook,
 };
 use anyhow::{Context, Result};
-use dashboards::ConnectorInfo;
+use dashboards::{ConnectorInfo, DriftSources};
 use ingest::Intake;
 use service::Service;
 use telemetry::{AssetModel, AssetModelId, SystemClock, Timestamp};
@@ -19,6 +19,7 @@ use crate::{
     backtest::{Archive, Backtests},
     capsule::Replays,
     config::Config,
+    detection_watch::DetectionWatch,
     notify::House,
     outcomes::Outcomes,
     overseer::Overseer,
@@ -131,6 +132,18 @@ impl Wiring<'_> {
             retrain_every: config.prognosis.retrain_every,
         };
         tasks.reader("the training", trainer.run(drift, (*stop).clone()));
+        let watch = DetectionWatch {
+            sources: DriftSources {
+                service: parts.service.clone(),
+                store: parts.store.clone(),
+                fleet: parts.fleet.clone(),
+                cases: parts.cases.clone(),
+                models: Arc::clone(models),
+            },
+            events: parts.events.clone(),
+            every: config.analytics.drift_every,
+        };
+        tasks.reader("the drift watch", watch.run((*stop).clone()));
         let backtests = Backtests {
             archive: Archive {
                 store: data_dir.file("historian.db"),

@@ -23,6 +23,8 @@ pub(crate) struct Analytics {
     pub(crate) lateness: Duration,
     /// `alarms_per_asset_month`: alarms a month on a healthy asset that are bearable.
     pub(crate) alarms_per_asset_month: f64,
+    /// `drift_every`: how often what detectors see is held against what they learned from.
+    pub(crate) drift_every: Duration,
 }
 
 /// `[prognosis]`: how models of remaining life are kept up to date.
@@ -116,6 +118,18 @@ pub(super) fn word<T: Copy>(
     Ok(found.map_or(default, |(value, _): (T, Setting)| value))
 }
 
+/// Takes how often a week is looked at; once a day, because it does not move faster.
+fn drift_every(keys: &mut Keys, key: &str) -> Result<Duration, ConfigError> {
+    let every = keys.checked(key, |value| {
+        let every = Duration::from_value(value)?;
+        if every < Duration::from_secs(1) {
+            return Err("use at least 1s".to_owned());
+        }
+        Ok(every)
+    })?;
+    Ok(every.map_or(Duration::from_hours(24), |(every, _)| every))
+}
+
 impl Http {
     pub(super) fn take(keys: &mut Keys) -> Result<Self, ConfigError> {
         let bind = SocketAddr::from(([127, 0, 0, 1], 8080));
@@ -147,6 +161,7 @@ impl Analytics {
                 default.alarms_per_asset_month,
                 0.001..=1_000.0,
             )?,
+            drift_every: drift_every(keys, "analytics.drift_every")?,
         })
     }
 }
@@ -160,17 +175,9 @@ impl Prognosis {
             }
             Ok(every)
         })?;
-        let drift = keys.checked("prognosis.drift_every", |value| {
-            let every = Duration::from_value(value)?;
-            if every < Duration::from_secs(1) {
-                return Err("use at least 1s".to_owned());
-            }
-            Ok(every)
-        })?;
         Ok(Self {
             retrain_every: every.map(|(every, _)| every),
-            // A mean over a week does not move faster.
-            drift_every: drift.map_or(Duration::from_hours(24), |(every, _)| every),
+            drift_every: drift_every(keys, "prognosis.drift_every")?,
         })
     }
 }

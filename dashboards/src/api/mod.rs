@@ -22,6 +22,7 @@ pub mod customers;
 pub mod dead_letters;
 pub mod devices;
 pub mod drift;
+pub mod drifts;
 pub mod engineers;
 mod errors;
 mod extract;
@@ -219,6 +220,7 @@ fn rule_resources() -> OpenApiRouter<Shared> {
         .routes(routes!(recalibrations::list))
         .routes(routes!(recalibrations::revert))
         .routes(routes!(scoreboard::list))
+        .routes(routes!(drifts::list))
         .routes(routes!(backtests::list, backtests::create))
         .routes(routes!(backtests::get))
         .routes(routes!(backtests::cancel))

@@ -38,8 +38,9 @@ const FETCH_ALL_FROM: usize = 4;
 
 /// Follow changes: `event: asset` (an `AssetSummary`, once a second and asset at most),
 /// `event: case` (a `CaseView`), `event: work_order` (a `WorkOrderView`),
-/// `event: drift` (`asset_model` and a `DriftWarning`, or null when it is over), `event: lagged` (events were
-/// lost, `missed` of them when that is known; ask the API afresh).
+/// `event: drift` (`asset_model` and a `DriftWarning`, or null when it is over),
+/// `event: detection_drift` (`found`, each a `DetectionDrift`: what left what detectors learned from),
+/// `event: lagged` (events were lost, `missed` of them when that is known; ask the API afresh).
 #[utoipa::path(get, path = "/stream", tag = "system",
     responses((status = 200, body = String, content_type = "text/event-stream"),
         (status = 503, body = Problem, content_type = "application/problem+json")))]

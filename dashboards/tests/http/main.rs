@@ -11,6 +11,7 @@ mod backtests;
 mod contract;
 mod course;
 mod devices;
+mod drifts;
 mod errors;
 mod export;
 mod ledger;

@@ -9,7 +9,7 @@ use telemetry::{AlertSource, AssetModelId, Explanation};
 use crate::plant::{Plant, at};
 
 /// What the contract promises of rules, beside the list in `contract`.
-pub(crate) const ROUTES: [(&str, &str); 14] = [
+pub(crate) const ROUTES: [(&str, &str); 15] = [
     ("get", "/api/v1/rule-reports"),
     ("get", "/api/v1/rules"),
     ("get", "/api/v1/rules/{id}"),
@@ -24,6 +24,7 @@ pub(crate) const ROUTES: [(&str, &str); 14] = [
     ("get", "/api/v1/recalibrations"),
     ("post", "/api/v1/recalibrations/{id}/revert"),
     ("get", "/api/v1/scoreboard"),
+    ("get", "/api/v1/drifts"),
 ];
 
 fn rule(above: f64) -> String {

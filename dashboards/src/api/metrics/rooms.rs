@@ -278,6 +278,12 @@ pub(super) async fn work(registry: &mut Registry, api: &Shared) -> Result<(), Pr
         .into_iter()
         .map(|(state, count)| (state.as_str().to_owned(), count as f64));
     gauges(registry, "assets", "Assets by state", "state", states);
+    drifts(registry, api);
+    Ok(())
+}
+
+/// What has left what was learned from: inputs of models that forecast, and of detectors.
+fn drifts(registry: &mut Registry, api: &Shared) {
     let drifting: Vec<(String, f64)> = api
         .parts
         .events
@@ -292,7 +298,18 @@ pub(super) async fn work(registry: &mut Registry, api: &Shared) -> Result<(), Pr
         "asset_model",
         drifting,
     );
-    Ok(())
+    let mut drifted: BTreeMap<String, f64> = BTreeMap::new();
+    for drift in api.parts.events.detection_drifts() {
+        let count = drifted.entry(drift.asset_model.to_string()).or_default();
+        *count += f64::from(u8::from(drift.counts()));
+    }
+    gauges(
+        registry,
+        "detection_drifted_inputs",
+        "Inputs and scores that have left what detectors learned from, by kind of machine",
+        "asset_model",
+        drifted,
+    );
 }
 
 /// Dead letters: how many there have been, are open and have left the list.
