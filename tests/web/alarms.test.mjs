@@ -232,6 +232,8 @@ story('savings open to the cases they are made of, and the scoreboard counts the
   await visit(page, `${program.url}/scoreboard`);
   await page.locator('[data-score]').first().waitFor();
   await page.locator('[data-alarm-rates]').waitFor();
+  // Nothing has run for long enough to have drifted, and it says so.
+  await page.locator('[data-drifts]').getByText(/takes some days of readings/).waitFor();
   await screenshot(page, 'scoreboard');
 });
 

@@ -1,7 +1,7 @@
 // The HTTP API of rules and of what came of them.
 
 import { address, all, get, id, post, send } from './http';
-import type { Backtest, Rule, RuleChanges, RuleDetail, RulesCheck, RulesText, RuleVersion, SavingsEntry, SavingsRow, Score, ScoredBy } from './rule-types';
+import type { Backtest, DriftOfInput, Rule, RuleChanges, RuleDetail, RulesCheck, RulesText, RuleVersion, SavingsEntry, SavingsRow, Score, ScoredBy } from './rule-types';
 import type { Page } from './types';
 
 interface Because {
@@ -20,6 +20,7 @@ export const rules = {
   restore: (version: number, because: Because) => post<{ version: number }>(`/rules/versions/${version}/restore`, because),
   revert: (recalibration: number, by: string) => post<{ factor: number }>(`/recalibrations/${recalibration}/revert`, { by }),
   scoreboard: (by: ScoredBy, days: number) => get<Page<Score>>('/scoreboard', { by: by === 'both' ? 'source,asset_model' : by, days }),
+  drifts: async () => (await get<Page<DriftOfInput>>('/drifts')).items,
   backtests: () => all<Backtest>('/backtests'),
   backtest: (run: string) => get<Backtest>(`/backtests/${id(run)}`),
   startBacktest: (run: { rules: string; from: string; to: string; by: string; rules_only: boolean }) => post<Backtest>('/backtests', run),

@@ -146,6 +146,27 @@ export interface Score {
   factor: number | null;
 }
 
+/** How a signal of an asset, or the score of its detectors, is spread now against when they were in order. */
+export interface DriftOfInput {
+  asset: string;
+  asset_model: string;
+  device: string;
+  /** The detectors that look at it. */
+  model: string;
+  what: { kind: 'signal'; signal: string } | { kind: 'score'; signal: null };
+  /** Population stability index, at least 0. */
+  psi: number;
+  word: 'stable' | 'moving' | 'drifted';
+  /** Null unless it drifted. */
+  since: Iso | null;
+  reference: { from: Iso; to: Iso; points: number };
+  recent: { from: Iso; to: Iso; points: number };
+  /** A fault stands on the asset, which may be what moved it. */
+  alarm_stands: boolean;
+  /** What moved and what to do. */
+  words: Label;
+}
+
 /** What one rule would have done; the models' own alarms where it is null. */
 export interface BacktestRule {
   rule: string | null;

@@ -3,7 +3,7 @@
 import { m } from '../paraglide/messages.js';
 import { getLocale } from '../paraglide/runtime.js';
 import { formatNumber, formatPercent } from './format';
-import type { Backtest, Interval } from './rule-types';
+import type { Backtest, DriftOfInput, Interval } from './rule-types';
 import { formatDuration } from './time';
 
 /** "× 1.25": how much further something has to go before it alarms. */
@@ -17,6 +17,9 @@ const JOB: Record<Backtest['state'], () => string> = {
   cancelled: m.backtest_cancelled,
 };
 export const backtestWord = (state: Backtest['state']): string => JOB[state]?.() ?? state;
+
+const DRIFT: Record<DriftOfInput['word'], () => string> = { stable: m.drifts_word_stable, moving: m.drifts_word_moving, drifted: m.drifts_word_drifted };
+export const driftWord = (word: DriftOfInput['word']): string => DRIFT[word]?.() ?? word;
 
 export type Figure = 'share' | 'length' | 'rate';
 
