@@ -192,6 +192,10 @@ impl Monitor {
     /// A person has looked at the machine, or accepted what it does (no outcome). Unless that
     /// changed nothing, what is normal is forgotten and learned anew from the rows that follow.
     ///
+    /// An alarm that was over before somebody looked and found nothing was a passing disturbance:
+    /// the machine runs as learned again, so what was learned stays, and only the budget takes
+    /// in what was seen. Learning anew would leave it unwatched for as long as that takes.
+    ///
     /// The life that is forecast starts over when the machine was repaired, and where it is the
     /// life of one component, only when a fault of that one was mended.
     pub(crate) fn judged(
@@ -203,7 +207,8 @@ impl Monitor {
         self.state.budget.judged(config, outcome);
         self.state.settle_with_peers(outcome);
         self.dirty = true;
-        if outcome.is_none_or(Outcome::starts_new_baseline) {
+        let has_passed = outcome == Some(Outcome::NoFaultFound) && !self.state.is_in_alarm();
+        if outcome.is_none_or(Outcome::starts_new_baseline) && !has_passed {
             self.relearn(config);
         }
         let renews = self.knowledge.model().is_none_or(|model| {

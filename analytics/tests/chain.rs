@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rig::{alarm, apply, conditions, exact, reports};
 use telemetry::{
-    AssetId, AssetModel, ConditionState, Event, Finding, JournalRecord, OperatingState,
-    SensorFault, SensorState, Timestamp,
+    AssetId, AssetModel, ConditionState, Event, Finding, JournalRecord, OperatingState, Outcome,
+    SensorFault, SensorState, Timestamp, WorkOrderId,
 };
 
 const SIGNALS: [&str; 3] = ["motor_current_a", "flow_l_min", "vibration_mm_s"];
@@ -226,6 +226,43 @@ fn an_accepted_normal_is_learned_anew_and_no_alarm_remains() {
     assert!(learned.len() > 5);
     for condition in learned {
         assert_eq!(condition.state, ConditionState::Normal);
+    }
+}
+
+/// Somebody looks and finds nothing: what was learned stays when the disturbance had passed by
+/// itself, and is learned anew while the alarm stands.
+#[test]
+fn an_inspection_that_finds_nothing_forgets_only_what_still_disturbs() {
+    let sick = Plan {
+        fault: 1_500,
+        worse: 1.5,
+        ..PLAIN
+    };
+    for (until, learns_anew) in [(1_600, false), (usize::MAX, true)] {
+        let mut rows = plant(PLAIN);
+        let until = until.min(rows.len());
+        rows[1_500..until].copy_from_slice(&plant(sick)[1_500..until]);
+        let mut fleet = Fleet::new(config()).unwrap();
+        let findings = apply(&mut fleet, &records(&rows), &model());
+        assert!(alarm(&findings).is_some());
+        let looked = JournalRecord {
+            events: vec![Event::WorkOrderClosed {
+                asset: AssetId::new("pump-1").unwrap(),
+                case: None,
+                work_order: WorkOrderId::new("WO-000001").unwrap(),
+                outcome: Outcome::NoFaultFound,
+                failure_mode: None,
+                part: None,
+                at: Timestamp::from_secs(1_900),
+            }],
+            ..JournalRecord::default()
+        };
+        apply(&mut fleet, &[looked], &model());
+        assert_eq!(
+            fleet.stats().learning,
+            usize::from(learns_anew),
+            "until {until}"
+        );
     }
 }
 

@@ -167,6 +167,15 @@ impl State {
         self.said = None;
     }
 
+    /// Whether an alarm stands.
+    pub(super) fn is_in_alarm(&self) -> bool {
+        match &self.stage {
+            // A fixed limit may stand while normal is learned.
+            Stage::Learning(_) => self.bounds.raised().state == AlarmState::Alarm,
+            Stage::Watching(watching) => watching.state() == AlarmState::Alarm,
+        }
+    }
+
     /// The first row that what is normal is learned from; none before there is one.
     pub(crate) fn learned_from(&self) -> Option<i64> {
         match &self.stage {
