@@ -251,7 +251,13 @@ fn rule(situation: &Situation<'_>, fan: &Fan, now: Timestamp, end: f64) -> Costs
     };
     let cost_rate = life.map_or(0.0, |life| situation.costs.planned / life.max(1.0));
     let until = now + Duration::from_secs_f64(end + costs.inspection_s);
-    let spans = situation.hours.spans(situation.zone, now, until);
+    let mut spans = situation.hours.spans(situation.zone, now, until);
+    if spans.is_empty() {
+        // Shut until beyond what is known. No window at all would mean that it is always open.
+        let later = now + 2 * HORIZON;
+        spans = situation.hours.spans(situation.zone, now, later);
+        spans.truncate(1);
+    }
     let seconds = |(from, to): &(Timestamp, Timestamp)| (from.secs_from(now), to.secs_from(now));
     Costs {
         planned: situation.costs.planned,

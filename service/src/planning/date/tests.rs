@@ -236,6 +236,20 @@ fn a_sensor_waits_a_month() {
     assert_eq!(scene.decide().due_by, t(1_000 + 30 * 86_400));
 }
 
+#[test]
+fn a_failure_that_is_due_now_waits_for_the_first_opening() {
+    let mut scene = Scene::new();
+    scene.hours = "wed-wed 09:00-11:00".parse().unwrap();
+    let mut forecast = uniform(1.0, Shown::Calibrated);
+    forecast.detail.fan = vec![FanQuantile {
+        level: 0.5,
+        rul_s: 0.0,
+    }];
+    scene.advisory.prognosis = Some(forecast);
+    // 1970-01-07 is the first Wednesday.
+    assert_eq!(scene.decide().chosen, t(6 * 86_400 + 9 * 3_600));
+}
+
 proptest! {
     #[test]
     fn any_forecast_gives_a_date_in_its_window_of_time(
