@@ -35,18 +35,22 @@ def ingest(rounds):
 def historian(rounds):
     written = [one for result in rounds for one in result["written"]]
     stores = list(dict.fromkeys(one["store"] for one in written))
-    rates = {
-        store: [one["queryable_values_per_s"] for one in written if one["store"] == store]
-        for store in stores
-    }
-    print("\n### Line protocol: values/s until acknowledged and found by a query\n")
-    print("| store | values/s, each round | median | Bellwether is |")
-    print("|---|---|---:|---:|")
-    ours = statistics.median(rates["bellwether"])
-    for store, values in rates.items():
-        median = statistics.median(values)
-        times = "" if store == "bellwether" else f"{ours / median:.2f} ×"
-        print(f"| {store} | {all_of(values)} | {number(median)} | {times} |")
+    for title, key in [
+        ("acknowledged", "acknowledged_values_per_s"),
+        ("found by a query", "queryable_values_per_s"),
+    ]:
+        rates = {
+            store: [one[key] for one in written if one["store"] == store]
+            for store in stores
+        }
+        print(f"\n### Line protocol: values/s until {title}\n")
+        print("| store | values/s, each round | median | Bellwether is |")
+        print("|---|---|---:|---:|")
+        ours = statistics.median(rates["bellwether"])
+        for store, values in rates.items():
+            median = statistics.median(values)
+            times = "" if store == "bellwether" else f"{ours / median:.2f} ×"
+            print(f"| {store} | {all_of(values)} | {number(median)} | {times} |")
 
 
 def bytes_a_value(sizes):
