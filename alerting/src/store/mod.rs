@@ -30,7 +30,7 @@ use std::{
 };
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -120,11 +120,13 @@ impl CaseDesk {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        // The connection is kept for good: `data_version` is a number of one connection.
+        // The connection is kept for good: `data_version` is a number of one connection. Only one
+        // that failed is replaced, and then the desk is read again.
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            .after_release(|connection, _| Box::pin(is_sound(connection)))
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -439,6 +441,15 @@ impl OutcomeSink for CaseDesk {
     fn record<'a>(&'a self, closed: &'a WorkOrderClosed) -> BoxFuture<'a, Result<(), PortError>> {
         Box::pin(async move { self.record_end(closed).await.map_err(PortError::from) })
     }
+}
+
+/// Whether a connection that was given back can be used again. When a disk is full SQLite ends the
+/// transaction by itself, the roll-back that follows finds none, and the driver goes on counting
+/// one: such a connection could never begin another.
+async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A roll-back may still be under way; this answers after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// The desk in memory when it still stands for the file, else one read from the file.

@@ -456,6 +456,27 @@ async fn a_file_that_is_no_database_is_refused_with_its_path() {
     assert!(!error.is_transient());
 }
 
+/// A full disk ends the transaction behind the driver's back. The connection is replaced, so what
+/// could not be written is written when there is room again; the limit was one of the old one.
+#[tokio::test]
+async fn after_the_disk_was_full_cases_are_kept_again() {
+    let (_folder, path) = file();
+    let cases = open(&path).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 1")
+        .execute(&cases.inner.write)
+        .await
+        .unwrap();
+    let alarm = |number: i64| {
+        let probe = probe(&format!("pump-{number}"), &format!("dev-{number}"));
+        probe.alarm(number, number + 1, "cavitation", 2.0)
+    };
+    let findings: Vec<Finding> = (0..500).map(alarm).collect();
+    let error = cases.observe(&findings).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    let opened = cases.observe(&findings).await.unwrap();
+    assert!(opened.len() >= findings.len(), "{} changes", opened.len());
+}
+
 /// What one device of two goes through: (device, seconds on, alarm, score, health).
 fn steps() -> impl Strategy<Value = Vec<(usize, i64, bool, f64, f64)>> {
     let step = (

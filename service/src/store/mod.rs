@@ -31,7 +31,7 @@ mod windows;
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -121,6 +121,7 @@ impl Service {
             .busy_timeout(BUSY_TIMEOUT);
         let write = SqlitePoolOptions::new()
             .max_connections(1)
+            .after_release(|connection, _| Box::pin(is_sound(connection)))
             .connect_with(options.clone())
             .await
             .map_err(opening)?;
@@ -181,6 +182,15 @@ impl Service {
         let begun = self.inner.write.begin_with("BEGIN IMMEDIATE").await;
         begun.map_err(failed(doing))
     }
+}
+
+/// Whether a connection that was given back can be used again. When a disk is full SQLite ends the
+/// transaction by itself, the roll-back that follows finds none, and the driver goes on counting
+/// one: such a connection could never begin another.
+async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A roll-back may still be under way; this answers after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 async fn commit(tx: Transaction<'static, Sqlite>, doing: &str) -> Result<(), ServiceError> {
