@@ -106,7 +106,7 @@ words!(
 
 impl Outcome {
     /// Whether the machine or its sensors were inspected and left as they should be, so that
-    /// normal has to be learned anew. A duplicate or deferred order changed nothing.
+    /// normal may have to be learned anew. A duplicate or deferred order changed nothing.
     pub const fn starts_new_baseline(self) -> bool {
         !matches!(self, Self::Duplicate | Self::Deferred)
     }

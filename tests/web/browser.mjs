@@ -63,7 +63,7 @@ export async function screenshot(page, name) {
 /**
  * A stage for the stories of a file: the program that `start` gives and a browser, begun before the first
  * and ended after the last. A story runs on a fresh page; whatever the console says against it fails it,
- * but for the refusals it is about (`refusals`, HTTP statuses)..
+ * but for the refusals it is about (`refusals`, HTTP statuses).
  */
 export function stage(start) {
   let program;
