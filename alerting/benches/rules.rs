@@ -7,8 +7,10 @@
 
 use std::{hint::black_box, time::Duration, time::Instant};
 
-use alerting::rules::{Engine, Place, parse};
-use telemetry::{AssetId, DeviceId, JournalRecord, ReadingBatch, SignalName, Timestamp};
+use alerting::rules::{Engine, parse};
+use telemetry::{
+    AssetId, Assignment, DeviceId, JournalRecord, ReadingBatch, SignalName, Timestamp,
+};
 
 const DEVICES: usize = 100;
 const SECONDS_A_RECORD: usize = 10;
@@ -100,7 +102,7 @@ fn main() {
     let mut engine = Engine::with_rules(rules, Duration::from_secs(2));
     let mut assign = |device: &DeviceId| {
         let asset = AssetId::new(device.as_str()).ok()?;
-        Some(Place { asset, model: None })
+        Some(Assignment { asset, model: None })
     };
     let records = records();
     let readings = DEVICES * SECONDS_A_RECORD * SIGNALS.len();

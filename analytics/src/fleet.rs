@@ -10,8 +10,8 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use telemetry::{
-    AlertSource, AssetId, AssetModel, AssetModelId, DeviceId, Event, FailureMode, Finding,
-    JournalRecord, Outcome, ReadingBatch, SignalName, Waveform,
+    AlertSource, AssetId, AssetModel, AssetModelId, Assignment, DeviceId, Event, FailureMode,
+    Finding, JournalRecord, Outcome, ReadingBatch, SignalName, Waveform,
 };
 
 use lives::{BEGUN_KEY, DIARY_KEY, LIFE_KEY};
@@ -30,15 +30,6 @@ use crate::{
     vibration::Analyser,
     waves,
 };
-
-/// What a device watches, as the asset ledger says.
-#[derive(Debug, Clone)]
-pub struct Assignment {
-    /// The asset the device measures.
-    pub asset: AssetId,
-    /// What kind of machine it is, for naming failure modes; none when nobody has said.
-    pub model: Option<Arc<AssetModel>>,
-}
 
 /// The monitors of all devices. Pure: the same configuration, records and assignments give
 /// the same findings, bit for bit, also over [`Fleet::take_dirty`] and [`Fleet::restore`]

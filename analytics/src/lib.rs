@@ -61,8 +61,9 @@ mod waves;
 
 pub use config::Config;
 pub use error::AnalyticsError;
-pub use fleet::{Assignment, Fleet, WatchedLife};
+pub use fleet::{Fleet, WatchedLife};
 pub use health::explanation::{explain, is_fixed_limit};
 pub use manipulation::features::{Feature, SignalFeatures};
+pub use telemetry::Assignment;
 pub use view::{AssetView, DeviceView, FalseAlarms, FleetStats, NormalRange, SignalView};
 pub use waves::waveforms_of;

@@ -1,9 +1,10 @@
 //! Asset models: the ones the program brings along, and those of a folder.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
-use telemetry::AssetModel;
+use service::Service;
+use telemetry::{AssetModel, AssetModelId, Assignment, DeviceId};
 use toml::de::{DeTable, DeValue};
 
 /// The built-in models with the name of their file.
@@ -41,6 +42,29 @@ const BUILTIN: [(&str, &str); 8] = [
 
 /// A folder with more models than this is not a folder of models.
 const MAX_FILES: usize = 1_000;
+
+/// The models there are, by id.
+pub(crate) type Models = BTreeMap<AssetModelId, Arc<AssetModel>>;
+
+/// The built-in models and those of a folder, by id.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn by_id(dir: Option<&Path>) -> Result<Models> {
+    let models = load(dir)?.into_iter();
+    Ok(models.map(|model| (model.id.clone(), model)).collect())
+}
+
+/// What a device watches, as the asset ledger says; none when it is on no asset.
+pub(crate) fn assignment(
+    service: &Service,
+    models: &Models,
+    device: &DeviceId,
+) -> Option<Assignment> {
+    let (asset, model) = service.assignment(device)?;
+    let model = models.get(&model).cloned();
+    Some(Assignment { asset, model })
+}
 
 /// Reads one model; every complaint names the file, the line and the key.
 fn parse(name: &str, text: &str) -> Result<AssetModel> {

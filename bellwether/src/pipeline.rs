@@ -24,7 +24,7 @@ use std::{
 
 use alerting::{
     AlertingError, CaseChange, CaseDesk,
-    rules::{Engine, Place, SNAPSHOT_PREFIX},
+    rules::{Engine, SNAPSHOT_PREFIX},
 };
 use analytics::{AnalyticsError, Fleet};
 use anyhow::{Context, Result};
@@ -122,11 +122,8 @@ impl Pipeline {
                 restore(&mut fleet, &key, &bytes)?;
             }
         }
-        rules.resume(&mut |device: &DeviceId| {
-            let (asset, model) = parts.service.assignment(device)?;
-            let model = parts.models.get(&model).cloned();
-            Some(Place { asset, model })
-        });
+        rules
+            .resume(&mut |device| crate::models::assignment(&parts.service, &parts.models, device));
         let in_force = rules.in_force();
         promoted.serve_all(&parts.registry, &mut fleet);
         let (journal, cases) = (parts.journal.clone(), parts.cases.clone());

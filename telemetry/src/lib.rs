@@ -28,11 +28,11 @@ mod waveform;
 pub use access::{Claim, CredentialId, Denied, Grant, Quota, Scope};
 pub use advisory::{Advisory, Outcome, Severity, UnknownWord, WorkOrderClosed};
 pub use asset_model::{
-    AssetModel, Bearing, Component, DERIVED_PREFIX, Detection, FEATURES, FailureModeSignature,
-    Foundation, InvalidModel, Iso14224, LifeAxis, Limit, LimitState, MAX_FEATURES, MAX_LIMITS,
-    Machine, MeasuringRange, ModeledState, OperatingRules, PrognosisCosts, PrognosisSpec,
-    RelatedSignals, RelationSign, SignalSpec, SignatureTerm, StateRule, VibrationGroup,
-    VibrationLimits, View,
+    AssetModel, Assignment, Bearing, Component, DERIVED_PREFIX, Detection, FEATURES,
+    FailureModeSignature, Foundation, InvalidModel, Iso14224, LifeAxis, Limit, LimitState,
+    MAX_FEATURES, MAX_LIMITS, Machine, MeasuringRange, ModeledState, OperatingRules,
+    PrognosisCosts, PrognosisSpec, RelatedSignals, RelationSign, SignalSpec, SignatureTerm,
+    StateRule, VibrationGroup, VibrationLimits, View,
 };
 pub use batch::{Columns, InvalidBatch, ReadingBatch, Row, RowDraft};
 pub use finding::{

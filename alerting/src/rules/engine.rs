@@ -27,8 +27,8 @@ use std::{
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use telemetry::{
-    AlertSource, AssetId, AssetModel, AssetModelId, DeviceId, Event, Finding, JournalRecord,
-    ReadingBatch, RuleChange, RuleId, reorder::Arrival,
+    AlertSource, AssetId, AssetModel, AssetModelId, Assignment, DeviceId, Event, Finding,
+    JournalRecord, ReadingBatch, RuleChange, RuleId, reorder::Arrival,
 };
 
 pub use saved::{SHARED_KEYS, state_key};
@@ -48,15 +48,6 @@ const UNWATCHED: u32 = u32::MAX;
 const UNSEEN: u32 = u32::MAX;
 /// What the keys of saved states begin with; ids hold no slash.
 pub const SNAPSHOT_PREFIX: &str = "rules/";
-
-/// What a device watches, as the service system knows it.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The asset.
-    pub asset: AssetId,
-    /// What kind of machine it is.
-    pub model: Option<Arc<AssetModel>>,
-}
 
 /// Judges readings and findings by rules. See the module documentation.
 #[derive(Debug)]
@@ -172,7 +163,7 @@ impl Engine {
     pub fn apply(
         &mut self,
         record: &JournalRecord,
-        assign: &mut dyn FnMut(&DeviceId) -> Option<Place>,
+        assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
         findings: &[Finding],
         out: &mut Vec<Finding>,
     ) {
@@ -201,7 +192,7 @@ impl Engine {
     fn route(
         &mut self,
         readings: &ReadingBatch,
-        assign: &mut dyn FnMut(&DeviceId) -> Option<Place>,
+        assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
         out: &mut Vec<Finding>,
     ) {
         let mut routes = std::mem::take(&mut self.routes);
@@ -213,7 +204,7 @@ impl Engine {
     }
 
     /// The number of a device that is watched for this asset.
-    fn watch(&mut self, device: &DeviceId, place: Place, out: &mut Vec<Finding>) -> u32 {
+    fn watch(&mut self, device: &DeviceId, place: Assignment, out: &mut Vec<Finding>) -> u32 {
         let model = place.model.as_ref().map(|model| model.id.clone());
         if let Some(&number) = self.by_device.get(device) {
             let known = &mut self.devices[number as usize];
@@ -272,7 +263,7 @@ impl Engine {
     fn hear<'a>(
         &mut self,
         findings: &'a [Finding],
-        assign: &mut dyn FnMut(&DeviceId) -> Option<Place>,
+        assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>,
         out: &mut Vec<Finding>,
     ) -> FxHashMap<u32, VecDeque<&'a Finding>> {
         let mut heard: FxHashMap<u32, VecDeque<&Finding>> = FxHashMap::default();

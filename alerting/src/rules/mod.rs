@@ -25,7 +25,7 @@ mod tests;
 mod words;
 
 pub use book::{Author, BookError, Changes, Edited, RuleBook, RuleOrigin, RuleVersion, SetVersion};
-pub use engine::{Engine, Place, SHARED_KEYS, SNAPSHOT_PREFIX, state_key};
+pub use engine::{Engine, SHARED_KEYS, SNAPSHOT_PREFIX, state_key};
 pub use parse::{MAX_RULE_BYTES, MAX_RULES, Problem, WrittenRule, parse, parse_one};
 pub use rule::{
     Condition, Counted, Health, Level, Operating, Override, Rule, Side, State, ZoneLetter,

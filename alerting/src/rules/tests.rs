@@ -5,12 +5,12 @@ mod courses;
 use std::{sync::Arc, time::Duration};
 
 use telemetry::{
-    AssetId, AssetModel, AssetModelId, DeviceId, Event, Finding, Foundation, JournalRecord,
-    Machine, ReadingBatch, RuleChange, RuleId, RuleReport, RuleState, SignalName, Timestamp,
-    VibrationGroup,
+    AssetId, AssetModel, AssetModelId, Assignment, DeviceId, Event, Finding, Foundation,
+    JournalRecord, Machine, ReadingBatch, RuleChange, RuleId, RuleReport, RuleState, SignalName,
+    Timestamp, VibrationGroup,
 };
 
-use super::{Engine, Place, parse, parse_one};
+use super::{Engine, parse, parse_one};
 
 const LATENESS: Duration = Duration::from_secs(2);
 
@@ -65,9 +65,9 @@ fn pump() -> Arc<AssetModel> {
     clippy::unnecessary_wraps,
     reason = "an engine may also be told that nobody knows a device"
 )]
-fn place(device: &DeviceId) -> Option<Place> {
+fn place(device: &DeviceId) -> Option<Assignment> {
     let asset = AssetId::new(device.as_str()).unwrap();
-    Some(Place {
+    Some(Assignment {
         asset,
         model: Some(pump()),
     })

@@ -44,7 +44,7 @@ use crate::{
     rules::Keeper,
 };
 pub(crate) use data_dir::DataDir;
-use settings::{analytics_config, bind_listener, decoder, load_models, subscribers};
+use settings::{analytics_config, bind_listener, decoder, subscribers};
 pub(crate) use sockets::free_port;
 use tasks::Tasks;
 use wiring::{Front, Wiring};
@@ -99,7 +99,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data_dir = DataDir::lock(&config.data_dir)?;
         let http = sockets::bind_http(config.http.bind).await?;
-        let models = Arc::new(load_models(config.models.dir.as_deref())?);
+        let models = Arc::new(crate::models::by_id(config.models.dir.as_deref())?);
         let files = Files::open(&data_dir, &config, &models, &clock).await?;
         let stats = Arc::new(IngestStats::new());
         let ingest = ingest_parts(&config, &files, &stats, &clock)?;

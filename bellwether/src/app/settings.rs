@@ -1,6 +1,6 @@
 //! From the checked configuration to the settings of each part.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result, anyhow};
 use historian::Store;
@@ -13,14 +13,6 @@ use telemetry::{AssetModel, AssetModelId};
 
 use super::sockets;
 use crate::config::{Config, Protocol};
-
-pub(super) fn load_models(dir: Option<&Path>) -> Result<BTreeMap<AssetModelId, Arc<AssetModel>>> {
-    let models = crate::models::load(dir)?;
-    Ok(models
-        .into_iter()
-        .map(|model| (model.id.clone(), model))
-        .collect())
-}
 
 pub(super) fn analytics_config(config: &Config) -> analytics::Config {
     analytics::Config {

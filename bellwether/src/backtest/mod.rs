@@ -103,8 +103,8 @@ impl Archive {
             let reader = StoreReader::open(&store, &journal)?;
             let mut watched = Watched::new();
             for key in reader.series() {
-                if let Some((asset, model)) = service.assignment(&key.device) {
-                    watched.insert(key.device.clone(), (asset, models.get(&model).cloned()));
+                if let Some(known) = crate::models::assignment(&service, &models, &key.device) {
+                    watched.insert(key.device.clone(), known);
                 }
             }
             if watched.is_empty() {

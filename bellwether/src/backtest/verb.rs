@@ -6,7 +6,6 @@
 )]
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
@@ -160,12 +159,7 @@ async fn in_folder(
     stop: &CancellationToken,
 ) -> Result<Comparison> {
     let held = DataDir::lock(dir)?;
-    let models = crate::models::load(args.models.as_deref())?;
-    let models: BTreeMap<_, _> = models
-        .into_iter()
-        .map(|model| (model.id.clone(), model))
-        .collect();
-    let models = Arc::new(models);
+    let models = Arc::new(crate::models::by_id(args.models.as_deref())?);
     let config = ServiceConfig {
         models: Arc::clone(&models),
         ..ServiceConfig::default()

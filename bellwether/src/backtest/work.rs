@@ -4,19 +4,19 @@
 //! cases it would have opened. What is on record to have been done to the machines is told to the
 //! detectors at its time, as it was when it happened.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use alerting::{
     CaseSettings,
     backtest::{Alert, Comparison, HORIZON, OnRecord, Prices, Record, Side, Trial, judge},
-    rules::{Engine, Place, WrittenRule},
+    rules::{Engine, WrittenRule},
 };
 use analytics::{Assignment, Fleet};
 use anyhow::Result;
 use historian::StoreReader;
 use service::{EndOnRecord, Service};
 use telemetry::{
-    AssetId, AssetModel, DeviceId, Event, Finding, JournalRecord, Outcome, Timestamp, WorkOrderId,
+    AssetId, DeviceId, Event, Finding, JournalRecord, Outcome, Timestamp, WorkOrderId,
 };
 
 use super::past::Past;
@@ -26,7 +26,7 @@ use super::past::Past;
 pub(super) const WARM_UP: Duration = Duration::from_hours(30 * 24);
 
 /// What each device watches.
-pub(super) type Watched = BTreeMap<DeviceId, (AssetId, Option<Arc<AssetModel>>)>;
+pub(super) type Watched = BTreeMap<DeviceId, Assignment>;
 
 /// What a back-test needs to know.
 pub(super) struct Trials {
@@ -76,23 +76,16 @@ impl Bench<'_> {
     /// False once there are more cases than anybody needs to see.
     fn see(&mut self, record: &JournalRecord, now: Timestamp) -> bool {
         self.findings.clear();
+        let mut assign = |device: &DeviceId| self.watched.get(device).cloned();
         if let Some(fleet) = &mut self.fleet {
-            let mut assign = |device: &DeviceId| {
-                let (asset, model) = self.watched.get(device)?.clone();
-                Some(Assignment { asset, model })
-            };
             fleet.apply(record, &mut assign, &mut self.findings);
         }
-        let mut place = |device: &DeviceId| {
-            let (asset, model) = self.watched.get(device)?.clone();
-            Some(Place { asset, model })
-        };
         let mut goes_on = true;
         for set in &mut self.sets {
             set.said.clear();
             set.said.extend_from_slice(&self.findings);
             set.engine
-                .apply(record, &mut place, &self.findings, &mut set.said);
+                .apply(record, &mut assign, &self.findings, &mut set.said);
             goes_on &= set.trial.observe(&set.said, self.service, now);
         }
         goes_on

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use alerting::{
-    CaseDesk, CaseSettings,
-    offline::OfflineDesk,
-    rules::{Engine, Place},
-};
+use alerting::{CaseDesk, CaseSettings, offline::OfflineDesk, rules::Engine};
 use analytics::Fleet;
 use anyhow::{Context, Result};
 use dashboards::{CaseReplay, Recomputed};
@@ -79,23 +75,16 @@ impl Capsule {
                 fleet.restore(key, &bytes.0)?;
             }
         }
-        let mut place = |device: &DeviceId| {
-            let assignment = self.assignment(device, &models)?;
-            Some(Place {
-                asset: assignment.asset,
-                model: assignment.model,
-            })
-        };
-        rules.resume(&mut place);
+        let mut assign = |device: &DeviceId| self.assignment(device, &models);
+        rules.resume(&mut assign);
         let mut findings = Vec::new();
         for bytes in &self.records {
             let record = historian::journal::from_bytes(&bytes.0)
                 .context("a record of the capsule is damaged")?;
             let from = findings.len();
-            let mut assign = |device: &DeviceId| self.assignment(device, &models);
             fleet.apply(&record, &mut assign, &mut findings);
             let mut said = Vec::new();
-            rules.apply(&record, &mut place, &findings[from..], &mut said);
+            rules.apply(&record, &mut assign, &findings[from..], &mut said);
             findings.append(&mut said);
         }
         Ok(findings)

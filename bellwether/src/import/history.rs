@@ -226,12 +226,7 @@ struct Folder {
 impl Taker {
     async fn folder(dir: &Path, models: Option<&Path>) -> Result<Self> {
         let held = DataDir::lock(dir)?;
-        let models = crate::models::load(models)?;
-        let models: BTreeMap<_, _> = models
-            .into_iter()
-            .map(|model| (model.id.clone(), model))
-            .collect();
-        let models = Arc::new(models);
+        let models = Arc::new(crate::models::by_id(models)?);
         let journal = Journal::open(JournalConfig::at(held.file("journal.db")))
             .context("cannot open the journal")?;
         // The analytics hears at its next start when lives began.

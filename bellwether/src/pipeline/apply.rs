@@ -5,17 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use alerting::rules::{Engine, Place};
-use analytics::{Assignment, Fleet};
+use alerting::rules::Engine;
+use analytics::Fleet;
 use anyhow::{Context, Result};
 use historian::{ModelRegistry, Snapshot};
 use service::Service;
-use telemetry::{
-    AssetId, AssetModel, AssetModelId, DeviceId, Event, Finding, JournalRecord, Offset, Timestamp,
-    WorkOrderId,
-};
+use telemetry::{AssetId, DeviceId, Event, Finding, JournalRecord, Offset, Timestamp, WorkOrderId};
 
-use crate::prognosis::serve::Promoted;
+use crate::{
+    models::{self, Models},
+    prognosis::serve::Promoted,
+};
 
 /// Ended orders remembered so that a repeated event is dropped. Repeats come from a crash
 /// between two steps of one delivery, so they follow each other closely.
@@ -117,20 +117,11 @@ impl Worker {
         &mut self,
         records: &[(Offset, Arc<JournalRecord>)],
         service: &Service,
-        models: &BTreeMap<AssetModelId, Arc<AssetModel>>,
+        known: &Models,
     ) -> Applied {
         let mut applied = Applied::default();
         let mut received: BTreeMap<DeviceId, (AssetId, Timestamp)> = BTreeMap::new();
-        let mut assign = |device: &DeviceId| {
-            let (asset, model) = service.assignment(device)?;
-            let model = models.get(&model).cloned();
-            Some(Assignment { asset, model })
-        };
-        let mut place = |device: &DeviceId| {
-            let (asset, model) = service.assignment(device)?;
-            let model = models.get(&model).cloned();
-            Some(Place { asset, model })
-        };
+        let mut assign = |device: &DeviceId| models::assignment(service, known, device);
         let mut ruled = Vec::new();
         for (_, record) in records {
             self.note_events(record, service, &mut applied);
@@ -139,7 +130,7 @@ impl Worker {
             let told = applied.findings.len();
             self.fleet.apply(record, &mut assign, &mut applied.findings);
             let findings = &applied.findings[told..];
-            self.rules.apply(record, &mut place, findings, &mut ruled);
+            self.rules.apply(record, &mut assign, findings, &mut ruled);
             applied.findings.append(&mut ruled);
             for event in &record.events {
                 self.promoted.hear(event, &self.registry, &mut self.fleet);

@@ -6,7 +6,6 @@
 )]
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -162,12 +161,7 @@ async fn in_program(args: &TrainArgs, stop: &CancellationToken) -> Result<Value>
 
 async fn in_folder(args: &TrainArgs, dir: &Path, stop: &CancellationToken) -> Result<Value> {
     let held = DataDir::lock(dir)?;
-    let models = crate::models::load(args.models.as_deref())?;
-    let models: BTreeMap<_, _> = models
-        .into_iter()
-        .map(|model| (model.id.clone(), model))
-        .collect();
-    let models = Arc::new(models);
+    let models = Arc::new(crate::models::by_id(args.models.as_deref())?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let journal = Journal::open(JournalConfig::at(held.file("journal.db")))
         .context("cannot open the journal")?;

@@ -12,9 +12,11 @@ mod machine;
 mod prognosis;
 mod states;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{AssetModelId, ComponentId, FailureMode, SignalLimits, SignalName, Unit};
+use crate::{AssetId, AssetModelId, ComponentId, FailureMode, SignalLimits, SignalName, Unit};
 
 pub use check::InvalidModel;
 pub use detection::{
@@ -24,6 +26,15 @@ pub use detection::{
 pub use machine::{Bearing, Foundation, Machine, VibrationGroup, VibrationLimits};
 pub use prognosis::{LifeAxis, PrognosisCosts, PrognosisSpec};
 pub use states::{ModeledState, OperatingRules, StateRule};
+
+/// What a device watches, as the asset ledger says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// The asset the device measures.
+    pub asset: AssetId,
+    /// What kind of machine it is; none when nobody has said.
+    pub model: Option<Arc<AssetModel>>,
+}
 
 /// A kind of machine, usually read from one TOML file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

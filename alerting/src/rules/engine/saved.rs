@@ -1,9 +1,9 @@
 //! The state of the rules as bytes, and back.
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetModelId, DeviceId, RuleId};
+use telemetry::{AssetModelId, Assignment, DeviceId, RuleId};
 
-use super::{Engine, InForce, Kept, Place, SNAPSHOT_PREFIX, UNWATCHED};
+use super::{Engine, InForce, Kept, SNAPSHOT_PREFIX, UNWATCHED};
 use crate::rules::{RulesError, parse_one};
 
 const BOOK_KEY: &str = "rules//book";
@@ -86,7 +86,7 @@ impl Engine {
 
     /// Watches every device that was put back. What the rules said of a device that is no longer
     /// assigned is forgotten.
-    pub fn resume(&mut self, assign: &mut dyn FnMut(&DeviceId) -> Option<Place>) {
+    pub fn resume(&mut self, assign: &mut dyn FnMut(&DeviceId) -> Option<Assignment>) {
         let mut devices: Vec<DeviceId> = self.restored.keys().cloned().collect();
         devices.sort_unstable();
         for device in devices {

@@ -17,7 +17,6 @@ mod run;
 mod tally;
 
 use std::{
-    collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -101,9 +100,7 @@ pub(super) struct Figures {
 /// When the product refuses something or a file cannot be written.
 pub(super) async fn evaluate(args: &EvaluateArgs) -> Result<Figures> {
     let began = std::time::Instant::now();
-    let models = models::load(None)?;
-    let models = models.into_iter().map(|model| (model.id.clone(), model));
-    let models = Arc::new(models.collect::<BTreeMap<_, _>>());
+    let models = Arc::new(models::by_id(None)?);
     let plans = plan(args.assets, args.seed, START, f64::from(args.days));
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}", args.out.display()))?;

@@ -20,10 +20,10 @@ use std::{
 
 use alerting::{
     CaseDesk, CaseSettings, CaseSource,
-    rules::{Engine, Place},
+    rules::Engine,
     scoreboard::{Alert, recalibrate::decide},
 };
-use analytics::{Assignment, Fleet};
+use analytics::Fleet;
 use anyhow::{Context, Result};
 use dashboards::EventBus;
 use service::{
@@ -37,6 +37,7 @@ use telemetry::{
 use tokio::sync::Notify;
 
 use crate::{
+    models,
     outcomes::event_of,
     overseer::{self, Overseer},
     simulate::asset::SimulatedAsset,
@@ -215,21 +216,12 @@ impl<'a> World<'a> {
         };
         self.log.readings += readings.readings.reading_count() as u64;
         let mut findings: Vec<Finding> = Vec::new();
-        let (service, models) = (&self.service, &self.models);
-        let mut assign = |device: &DeviceId| {
-            let (asset, model) = service.assignment(device)?;
-            let model = models.get(&model).cloned();
-            Some(Assignment { asset, model })
-        };
-        let mut place = |device: &DeviceId| {
-            let (asset, model) = service.assignment(device)?;
-            let model = models.get(&model).cloned();
-            Some(Place { asset, model })
-        };
+        let (service, known) = (&self.service, &self.models);
+        let mut assign = |device: &DeviceId| models::assignment(service, known, device);
         for record in [events, readings] {
             let (mut found, mut said) = (Vec::new(), Vec::new());
             self.fleet.apply(&record, &mut assign, &mut found);
-            self.engine.apply(&record, &mut place, &found, &mut said);
+            self.engine.apply(&record, &mut assign, &found, &mut said);
             findings.extend(found);
             findings.extend(said);
         }
