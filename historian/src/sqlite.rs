@@ -12,7 +12,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::error::{During, HistorianError};
 
@@ -25,7 +25,7 @@ const MAX_READERS: usize = 4;
 /// How long a connection waits for another one's lock before it gives up; far above any commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the last checkpoint waits for queries: the end of the program does not wait for them either.
+/// How long the end of a file waits for queries: the end of the program does not wait for them either.
 const TIDY_WITHIN: Duration = Duration::from_secs(1);
 
 /// The log is cut back to this size after it grew, in bytes.
@@ -210,6 +210,34 @@ pub(crate) fn lock(path: &Path) -> Result<File, HistorianError> {
     }
 }
 
+/// The connection that writes to a file, until it is closed for good.
+pub(crate) struct WriteConnection(Option<Connection>);
+
+impl WriteConnection {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self(Some(connection))
+    }
+
+    /// The connection; an error after [`Self::close`].
+    pub(crate) fn get(&mut self) -> Result<&mut Connection, HistorianError> {
+        self.0
+            .as_mut()
+            .ok_or(HistorianError::Closed { what: "store" })
+    }
+
+    /// Closes it. The last connection to a file moves the log into it and removes the log and its
+    /// index, which a connection that only reads cannot: so this one is closed after those.
+    pub(crate) fn close(&mut self) -> Result<(), HistorianError> {
+        match self.0.take() {
+            Some(connection) => connection
+                .close()
+                .map_err(|(_, error)| error)
+                .during("close a file"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Read connections to one file. A query borrows one and runs on a blocking thread.
 #[derive(Clone)]
 pub(crate) struct ReadPool {
@@ -242,10 +270,27 @@ impl ReadPool {
             let _permit = permit;
             let mut connection = pool.take()?;
             let answer = job(&mut connection);
-            pool.lock().push(connection);
+            let mut idle = pool.lock();
+            if !pool.permits.is_closed() {
+                idle.push(connection);
+            }
             answer
         })
         .await
+    }
+
+    /// Closes the connections that no query has at the moment.
+    pub(crate) fn close_idle(&self) {
+        self.lock().clear();
+    }
+
+    /// Closes the connections, those of running queries once these have ended, for which it waits a
+    /// moment. Later queries are refused.
+    pub(crate) async fn close(&self) {
+        let all = self.permits.acquire_many(MAX_READERS as u32);
+        let _ = timeout(TIDY_WITHIN, all).await;
+        self.permits.close();
+        self.close_idle();
     }
 
     fn take(&self) -> Result<Connection, HistorianError> {

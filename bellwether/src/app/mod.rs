@@ -238,6 +238,9 @@ impl App {
         let ended = tasks.run(readers_stop).await;
         parts.cases.close().await;
         parts.service.close().await;
+        if let Err(error) = parts.store.close().await {
+            tracing::error!(%error, "the historian did not close cleanly");
+        }
         if let Err(error) = parts.journal.close().await {
             tracing::error!(%error, "the journal did not close cleanly");
         }

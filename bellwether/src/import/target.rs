@@ -76,6 +76,7 @@ impl Folder {
         progress.finish();
         self.stop.cancel();
         self.historian.await.context("the historian panicked")??;
+        self.store.close().await?;
         self.journal.close().await?;
         Ok(self.store.reading_count())
     }

@@ -359,6 +359,8 @@ impl Journal {
     pub async fn close(&self) -> Result<(), HistorianError> {
         drop(lock(&self.0.queue).take());
         let thread = lock(&self.0.thread).take();
+        // The connection that writes has to be the last: it takes the log with it.
+        self.0.pool.close_idle();
         blocking(move || match thread.map(JoinHandle::join) {
             Some(Err(_)) => Err(HistorianError::Worker(None)),
             _ => Ok(()),
@@ -436,6 +438,7 @@ impl Drop for Inner {
     /// Waits for the commit in progress, so that the file is free when the journal is gone.
     fn drop(&mut self) {
         drop(lock(&self.queue).take());
+        self.pool.close_idle();
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join();
         }

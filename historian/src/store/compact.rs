@@ -105,7 +105,7 @@ impl Follower {
         let mut written = Vec::with_capacity(changes.len());
         {
             let mut connection = lock(&self.inner.connection);
-            let tx = sqlite::begin(&mut connection)?;
+            let tx = sqlite::begin(connection.get()?)?;
             for (change, run) in changes {
                 disk::delete_chunks(&tx, change.removed.iter().copied())?;
                 let stored_at = run.iter().map(|chunk| chunk.stored_at).max().unwrap_or(0);

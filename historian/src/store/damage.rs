@@ -92,7 +92,7 @@ impl Follower {
         let left = known.tiers.without(tier);
         {
             let mut connection = lock(&self.inner.connection);
-            let tx = sqlite::begin(&mut connection)?;
+            let tx = sqlite::begin(connection.get()?)?;
             move_bytes(&tx, chunk, tier, self.inner.now(), reason)?;
             match tier {
                 _ if left.is_empty() => disk::delete_chunks(&tx, std::iter::once(chunk))?,

@@ -80,15 +80,29 @@ macro_rules! added_in_version_2 {
     };
 }
 
+/// What version 4 dropped: an index over the names of series, which nothing ever asked. All of them are
+/// in memory, where each is looked up before it is added.
+const WITHOUT_INDEX_OF_NAMES: &str = "
+    CREATE TABLE names (
+        id INTEGER PRIMARY KEY,
+        device TEXT NOT NULL,
+        signal TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO names SELECT id, device, signal FROM series ORDER BY id;
+    DROP TABLE series;
+    ALTER TABLE names RENAME TO series;
+";
+
 /// Numbers of series are places in a list, so `series.id` counts from 0 without gaps.
 /// `last_bits` are the bits of a float: SQLite would not keep the sign of zero.
 pub(crate) const LAYOUT: Layout = Layout {
     what: "store",
     application_id: 0x4257_5354,
-    version: 3,
+    version: 4,
     migrations: &[
         (added_in_version_2!(), None),
         (added_in_version_3!(), Some(findings::take_over)),
+        (WITHOUT_INDEX_OF_NAMES, None),
     ],
     shrinks: true,
     page_bytes: 1 << 10,
@@ -98,8 +112,7 @@ pub(crate) const LAYOUT: Layout = Layout {
         CREATE TABLE series (
             id INTEGER PRIMARY KEY,
             device TEXT NOT NULL,
-            signal TEXT NOT NULL,
-            UNIQUE (device, signal)
+            signal TEXT NOT NULL
         ) STRICT;
         CREATE TABLE chunks (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -152,6 +165,9 @@ fn load_series(connection: &Connection, state: &mut State) -> Result<(), Histori
             device: DeviceId::new(&device).map_err(|error| corrupt(error.to_string()))?,
             signal: SignalName::new(&signal).map_err(|error| corrupt(error.to_string()))?,
         };
+        if state.find(&key.device, &key.signal).is_some() {
+            return Err(corrupt("another one has its name".into()));
+        }
         if u64::from(state.add(key, true)) != id {
             return Err(corrupt("a series before it is missing".into()));
         }

@@ -170,7 +170,7 @@ pub(crate) fn commit(
     let mut added: Vec<Vec<Chunk>> = Vec::with_capacity(changes.len());
     {
         let mut connection = lock(&inner.connection);
-        let tx = sqlite::begin(&mut connection)?;
+        let tx = sqlite::begin(connection.get()?)?;
         for change in changes {
             {
                 let state = inner.state();

@@ -43,9 +43,9 @@ const CATCH_UP_FOR: Duration = Duration::from_secs(5);
 
 /// The state of the task: what changes points runs here, one step after the other.
 pub(crate) struct Follower {
-    pub(crate) inner: Arc<Inner>,
-    /// Reads chunks that late points or merges need.
+    /// Reads chunks that late points or merges need; closed before the connection that writes.
     pub(crate) reader: Connection,
+    pub(crate) inner: Arc<Inner>,
     /// Series whose chunks have changed and may be worth merging, each once.
     pub(crate) to_compact: VecDeque<u32>,
     pub(crate) queued: FxHashSet<u32>,
@@ -265,8 +265,8 @@ impl Task {
         self.flush().await?;
         self.hand
             .step(|follower| {
-                let connection = lock(&follower.inner.connection);
-                sqlite::leave_tidy(&connection, MAX_VACUUMED_PAGES)
+                let mut connection = lock(&follower.inner.connection);
+                sqlite::leave_tidy(connection.get()?, MAX_VACUUMED_PAGES)
             })
             .await
     }

@@ -45,6 +45,8 @@ mod config;
 mod damage;
 mod disk;
 mod disk_use;
+#[cfg(test)]
+mod file_tests;
 mod findings;
 mod flush;
 mod follow;
@@ -72,7 +74,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use rusqlite::Connection;
 use telemetry::{Clock, DeviceId, Offset, SignalName, SystemClock, Timestamp};
 
 pub(crate) use self::chunk::GONE;
@@ -92,8 +93,8 @@ pub use self::{
 };
 use crate::{
     error::HistorianError,
-    journal::Journal,
-    sqlite::{self, ReadPool, blocking},
+    journal::{Journal, lock},
+    sqlite::{self, ReadPool, WriteConnection, blocking},
 };
 
 /// The name under which the store reads the journal.
@@ -134,11 +135,12 @@ struct Inner {
     applied: AtomicU64,
     /// The journal the offsets belong to.
     journal_id: u64,
-    /// The one connection that writes; taken for the length of a transaction.
-    connection: Mutex<Connection>,
     pool: ReadPool,
     findings: Findings,
     clock: OnceLock<Arc<dyn Clock>>,
+    /// The one connection that writes; taken for the length of a transaction. It comes after those
+    /// that read, because it has to be closed after them.
+    connection: Mutex<WriteConnection>,
 }
 
 /// What a store has to know of the journal when it is opened.
@@ -204,7 +206,7 @@ impl Store {
             count: AtomicU64::new(state.chunk_points()),
             applied: AtomicU64::new(start.0),
             state: RwLock::new(state),
-            connection: Mutex::new(connection),
+            connection: Mutex::new(WriteConnection::new(connection)),
             clock: OnceLock::new(),
             journal_id: journal.id,
             config,
@@ -233,6 +235,21 @@ impl Store {
             state.series[number as usize].last()
         };
         series.iter().map(last).collect()
+    }
+
+    /// Closes the file after [`Self::run`] has ended: the log goes into it and is removed with its
+    /// index, so that the store is one file. Later calls for what is on disk are refused.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn close(&self) -> Result<(), HistorianError> {
+        self.0.pool.close().await;
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            lock(&inner.findings.packer).reader = None;
+            lock(&inner.connection).close()
+        })
+        .await
     }
 
     /// The journal offset up to which readings are visible to queries.

@@ -309,7 +309,8 @@ fn a_full_disk_leaves_the_tail_as_it_was_until_there_is_room() {
         ..JournalRecord::default()
     };
     let limit = |pages: u32| {
-        let connection = crate::journal::lock(&bench.store.0.connection);
+        let mut connection = crate::journal::lock(&bench.store.0.connection);
+        let connection = connection.get().unwrap();
         connection
             .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
             .unwrap();

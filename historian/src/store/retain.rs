@@ -65,18 +65,19 @@ impl Follower {
             deleted += self.let_go(&ready)?;
         }
         let retention = self.inner.config.retention.clone();
-        let connection = lock(&self.inner.connection);
+        let mut held = lock(&self.inner.connection);
+        let connection = held.get()?;
         if let Some(kept) = retention.raw {
             let cutoff = (now - kept).as_micros();
-            findings::delete_old(&connection, now.as_micros(), cutoff)?;
-            late::delete_old(&connection, cutoff)?;
+            findings::delete_old(connection, now.as_micros(), cutoff)?;
+            late::delete_old(connection, cutoff)?;
         }
         if let Some(kept) = retention.waveforms {
             let cutoff = (now - kept).as_micros();
-            waveforms::delete_old(&connection, now.as_micros(), cutoff)?;
+            waveforms::delete_old(connection, now.as_micros(), cutoff)?;
         }
-        cautious::save(&connection, now)?;
-        sqlite::give_back(&connection, MAX_VACUUMED_PAGES)?;
+        cautious::save(connection, now)?;
+        sqlite::give_back(connection, MAX_VACUUMED_PAGES)?;
         Ok(deleted)
     }
 
@@ -124,7 +125,7 @@ impl Follower {
         }
         {
             let mut connection = lock(&self.inner.connection);
-            let tx = sqlite::begin(&mut connection)?;
+            let tx = sqlite::begin(connection.get()?)?;
             for step in steps {
                 let Some(keep) = step.keep else {
                     disk::delete_chunks(&tx, std::iter::once(step.chunk.id))?;

@@ -69,6 +69,7 @@ impl House {
     pub(super) async fn close(self) -> TempDir {
         self.shutdown.cancel();
         self.run.await.unwrap().unwrap();
+        self.store.close().await.unwrap();
         self.journal.close().await.unwrap();
         self.folder
     }

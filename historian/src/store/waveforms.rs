@@ -126,7 +126,7 @@ impl Follower {
             .collect();
         let stored_at = self.inner.now();
         let mut connection = lock(&self.inner.connection);
-        let tx = sqlite::begin(&mut connection)?;
+        let tx = sqlite::begin(connection.get()?)?;
         for (waveform, codec, bytes) in &encoded {
             insert(&tx, waveform, *codec, bytes, stored_at)?;
         }

@@ -66,7 +66,7 @@ impl Inner {
         }
         let number = {
             let mut connection = lock(&self.connection);
-            let tx = sqlite::begin(&mut connection)?;
+            let tx = sqlite::begin(connection.get()?)?;
             let number = disk::log(&tx, &findings)?;
             tx.commit().during("store findings")?;
             number
@@ -104,7 +104,7 @@ impl Inner {
         let now = self.now();
         {
             let mut connection = lock(&self.connection);
-            let tx = sqlite::begin(&mut connection)?;
+            let tx = sqlite::begin(connection.get()?)?;
             disk::insert_words(&tx, &packer.words, packer.words_on_disk)?;
             disk::insert_sources(&tx, &sources, packer.sources_on_disk)?;
             for change in &changes {
@@ -120,7 +120,7 @@ impl Inner {
             }
             disk::forget_log(&tx, logged)?;
             tx.commit().during("pack findings")?;
-            sqlite::give_back(&connection, MAX_VACUUMED_PAGES)?;
+            sqlite::give_back(connection.get()?, MAX_VACUUMED_PAGES)?;
         }
         packer.words_on_disk = packer.words.len();
         packer.sources_on_disk = sources.list.len();

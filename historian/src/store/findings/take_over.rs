@@ -160,9 +160,9 @@ impl Inner {
     /// Keeps the bytes of batches of the log that could not be read.
     pub(crate) fn set_batches_aside(&self) -> Result<(), HistorianError> {
         let damaged = std::mem::take(&mut self.findings.state_mut().damaged);
-        let connection = crate::journal::lock(&self.connection);
+        let mut connection = crate::journal::lock(&self.connection);
         for (id, reason) in damaged {
-            disk::set_batch_aside(&connection, id, self.now(), &reason)?;
+            disk::set_batch_aside(connection.get()?, id, self.now(), &reason)?;
             tracing::error!(id, %reason, "a damaged batch of findings was set aside");
         }
         Ok(())
