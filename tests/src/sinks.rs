@@ -35,6 +35,8 @@ pub struct Arrived {
     pub taken: bool,
     /// Everything that was sent.
     pub text: String,
+    /// When all of it had arrived, in milliseconds since 1970.
+    pub at_ms: i64,
 }
 
 impl Arrived {
@@ -134,6 +136,7 @@ impl Sink {
             id: id.unwrap_or_default(),
             taken: manner == Manner::Takes,
             text,
+            at_ms: chrono::Utc::now().timestamp_millis(),
         });
         manner
     }

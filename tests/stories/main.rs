@@ -2,6 +2,7 @@
 //!
 //! Each module is one story or a few that belong together; what they share lies in `src/`.
 
+mod a_flood_hides_nothing;
 mod a_lost_machine_is_restored;
 mod another_system_gets_the_order;
 mod any_client_speaks_to_the_listener;
