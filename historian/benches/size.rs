@@ -152,7 +152,11 @@ async fn stored(rows: &[Row]) -> Outcome<(u64, u64, BTreeMap<&'static str, u64>)
     connection.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
     let mut parts = BTreeMap::new();
     for (name, sql) in [
-        ("times", "SELECT sum(length(times)) FROM chunks"),
+        (
+            "times",
+            "SELECT sum(length(times)) + (SELECT coalesce(sum(length(data)), 0) FROM shared_times)
+             FROM chunks",
+        ),
         ("values", "SELECT sum(length(data)) FROM chunks"),
         (
             "roll-ups",

@@ -129,7 +129,10 @@ fn move_bytes(
     reason: &str,
 ) -> Result<(), HistorianError> {
     let bytes = match tier {
-        Tier::Raw => "chunks.crc, codec, times, data FROM chunks WHERE chunks.id = ?1",
+        Tier::Raw => {
+            "chunks.crc, codec, coalesce(shared_times.data, times), chunks.data FROM chunks
+             LEFT JOIN shared_times ON shared_times.id = chunks.shared WHERE chunks.id = ?1"
+        }
         _ => {
             "rollups.crc, 0, x'', rollups.data FROM chunks
              JOIN rollups ON rollups.id = chunks.id * 4 + ?2 WHERE chunks.id = ?1"

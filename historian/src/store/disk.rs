@@ -9,6 +9,7 @@ use super::{
     chunk::{Encoded, GONE, Points},
     findings::{self, added_in_version_3},
     rollup::{self, Row},
+    shared_times,
     state::{Chunk, State},
     tier::{Tier, Tiers},
 };
@@ -80,6 +81,20 @@ macro_rules! added_in_version_2 {
     };
 }
 
+/// What version 5 added: see [`shared_times`].
+macro_rules! added_in_version_5 {
+    () => {
+        "
+        CREATE TABLE shared_times (
+            id INTEGER PRIMARY KEY,
+            users INTEGER NOT NULL,
+            data BLOB NOT NULL
+        ) STRICT;
+        ALTER TABLE chunks ADD COLUMN shared INTEGER;
+        "
+    };
+}
+
 /// What version 4 dropped: an index over the names of series, which nothing ever asked. All of them are
 /// in memory, where each is looked up before it is added.
 const WITHOUT_INDEX_OF_NAMES: &str = "
@@ -98,11 +113,12 @@ const WITHOUT_INDEX_OF_NAMES: &str = "
 pub(crate) const LAYOUT: Layout = Layout {
     what: "store",
     application_id: 0x4257_5354,
-    version: 4,
+    version: 5,
     migrations: &[
         (added_in_version_2!(), None),
         (added_in_version_3!(), Some(findings::take_over)),
         (WITHOUT_INDEX_OF_NAMES, None),
+        (added_in_version_5!(), None),
     ],
     shrinks: true,
     page_bytes: 1 << 10,
@@ -134,7 +150,8 @@ pub(crate) const LAYOUT: Layout = Layout {
         ) STRICT;
         ",
         added_in_version_2!(),
-        added_in_version_3!()
+        added_in_version_3!(),
+        added_in_version_5!()
     ),
 };
 
@@ -282,6 +299,7 @@ pub(crate) fn delete_chunks(
         .prepare_cached("DELETE FROM rollups WHERE id BETWEEN ?1 * 4 AND ?1 * 4 + 3")
         .during(ACTION)?;
     for id in ids {
+        shared_times::release(tx, id)?;
         delete.execute([id]).during(ACTION)?;
         delete_roll_ups.execute([id]).during(ACTION)?;
     }
@@ -290,7 +308,8 @@ pub(crate) fn delete_chunks(
 
 /// Lets the readings of a chunk go; its roll-ups stay.
 pub(crate) fn delete_readings(tx: &Transaction<'_>, id: i64) -> Result<(), HistorianError> {
-    let sql = "UPDATE chunks SET codec = ?2, times = x'', data = x'' WHERE id = ?1";
+    shared_times::release(tx, id)?;
+    let sql = "UPDATE chunks SET codec = ?2, times = x'', data = x'', shared = NULL WHERE id = ?1";
     tx.prepare_cached(sql)
         .and_then(|mut update| update.execute(params![id, GONE]))
         .during("delete readings")?;
@@ -364,12 +383,13 @@ pub(crate) fn insert_chunks(
     let mut insert = tx
         .prepare_cached(
             "INSERT INTO chunks
-                 (series, t_min, t_max, count, last_bits, stored_at, crc, codec, times, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 (series, t_min, t_max, count, last_bits, stored_at, crc, codec, times, data, shared)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )
         .during(ACTION)?;
     let mut written = Vec::with_capacity(chunks.len());
     for chunk in chunks {
+        let shared = shared_times::share(tx, chunk)?;
         insert
             .execute(params![
                 chunk.series,
@@ -380,8 +400,13 @@ pub(crate) fn insert_chunks(
                 stored_at,
                 chunk.checksum(),
                 chunk.codec,
-                chunk.times,
+                if shared.is_some() {
+                    &[]
+                } else {
+                    &chunk.times[..]
+                },
                 chunk.values,
+                shared,
             ])
             .during(ACTION)?;
         let id = tx.last_insert_rowid();
@@ -398,8 +423,10 @@ pub(crate) fn points(connection: &Connection, id: i64) -> Result<Option<Points>,
     const ACTION: &str = "read a chunk";
     let mut select = connection
         .prepare_cached(
-            "SELECT series, t_min, t_max, count, last_bits, crc, codec, times, data
-             FROM chunks WHERE id = ?1",
+            "SELECT series, t_min, t_max, count, last_bits, crc, codec,
+                    coalesce(shared_times.data, times), chunks.data
+             FROM chunks LEFT JOIN shared_times ON shared_times.id = chunks.shared
+             WHERE chunks.id = ?1",
         )
         .during(ACTION)?;
     let found = select

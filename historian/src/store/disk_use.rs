@@ -40,7 +40,7 @@ impl DiskUse {
         };
         let count = || {
             Ok(Self {
-                readings: pages("s.tbl_name IN ('series', 'chunks', 'rollups')")?,
+                readings: pages("s.tbl_name IN ('series', 'chunks', 'shared_times', 'rollups')")?,
                 findings: pages("s.tbl_name LIKE 'finding%'")?,
                 file: bytes(
                     "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",

@@ -3,10 +3,11 @@
 use std::fs;
 
 use rusqlite::Connection;
+use telemetry::Timestamp;
 use tempfile::TempDir;
 
 use super::{
-    FindingQuery, Store, StoreConfig,
+    FindingQuery, Store, StoreConfig, StoreReader,
     tests::{House, assessment, clock, ramp},
 };
 use crate::{HistorianError, Journal, JournalConfig};
@@ -40,6 +41,35 @@ async fn a_closed_store_and_journal_are_one_file_each_and_refuse_queries() {
     let refused = store.put_findings(vec![assessment("pump-1", 2, 0.5)]).await;
     assert!(matches!(refused, Err(HistorianError::Closed { .. })));
     store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_version_before_is_read_as_it_is_and_taken_over() {
+    let house = House::open(TempDir::new().unwrap(), &clock(), |_| ()).await;
+    house.append("pump-1", ramp(0..50)).await;
+    house.settle().await;
+    let folder = house.close().await;
+    let path = folder.path().join("store.db");
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "DROP TABLE shared_times; ALTER TABLE chunks DROP COLUMN shared;
+             PRAGMA user_version = 4;",
+        )
+        .unwrap();
+    drop(connection);
+    let reader = StoreReader::open(&path, &folder.path().join("journal.db")).unwrap();
+    let mut seen = 0;
+    let all = reader.read(0, Timestamp::MIN, Timestamp::MAX, |times, _| {
+        seen += times.len();
+        Ok::<_, HistorianError>(())
+    });
+    all.unwrap();
+    assert_eq!(seen, 50);
+    drop(reader);
+    let house = House::open(folder, &clock(), |_| ()).await;
+    assert_eq!(house.seconds("pump-1").await, (0..50).collect::<Vec<_>>());
+    house.close().await;
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@
 //! * **Compaction.** Each flush adds one small chunk a series. Sixteen neighbours of a size class
 //!   (below 16, 256, 4,096 and 16,384 points) are merged into one, so a reading is rewritten a few
 //!   times at most and a series keeps some dozens of chunks beside its full ones.
+//! * **Shared times.** The signals of a device are usually measured at the same instants, so their chunks
+//!   have the same times; where these take more than a few bytes, they are stored once for all of them.
 //! * **Roll-ups** of a minute, an hour and a day (count, least, greatest, sum, first, last) belong
 //!   to a chunk and are written with it in one transaction, so they are exact whatever happens:
 //!   late points rewrite the chunk and its rows with it. Beside the readings a roll-up is kept only
@@ -61,6 +63,9 @@ mod read_only;
 mod retain;
 mod rollup;
 mod series;
+mod shared_times;
+#[cfg(test)]
+mod shared_times_tests;
 mod state;
 #[cfg(test)]
 mod tests;

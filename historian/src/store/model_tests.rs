@@ -148,6 +148,17 @@ impl Bench {
             tail_points += series.tail.len();
         }
         assert_eq!(state.tail_points, tail_points);
+        let mut connection = crate::journal::lock(&self.store.0.connection);
+        let (users, using): (i64, i64) = connection
+            .get()
+            .unwrap()
+            .query_row(
+                "SELECT (SELECT coalesce(sum(users), 0) FROM shared_times), count(shared) FROM chunks",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!(users, using, "who uses shared times is counted");
     }
 
     fn check_queries(&self, from: i64, to: i64) {

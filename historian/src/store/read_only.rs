@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 use telemetry::{JournalRecord, Offset, Timestamp};
 
-use super::{SeriesKey, chunk::Points, disk, state::Chunk};
+use super::{SeriesKey, chunk::Points, disk, shared_times, state::Chunk};
 use crate::{
     error::{During, HistorianError},
     journal,
@@ -60,6 +60,7 @@ impl StoreReader {
 
     fn look(store: &Path, journal: &Path) -> Result<Self, HistorianError> {
         let connection = open_reader(store)?;
+        shared_times::stand_in(&connection)?;
         connection
             .execute_batch("BEGIN")
             .during("begin to read the store")?;

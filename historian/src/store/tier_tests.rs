@@ -416,7 +416,7 @@ async fn a_file_of_the_first_release_is_taken_over_in_place() {
     let version: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
     let indexes: i64 = connection
         .query_row(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'series'",

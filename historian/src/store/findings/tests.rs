@@ -410,8 +410,9 @@ async fn a_damaged_batch_of_the_log_is_set_aside_and_the_rest_is_there() {
     house.close().await;
 }
 
-/// The table of findings in files of version 1 and 2.
+/// What is new since, gone, and the table of findings in files of version 1 and 2.
 const OLD_FINDINGS: &str = "
+    DROP TABLE shared_times; ALTER TABLE chunks DROP COLUMN shared;
     DROP TABLE finding_sources; DROP TABLE finding_words; DROP TABLE finding_chunks;
     DROP TABLE finding_log; DROP TABLE damaged_findings; DROP TABLE retention_clock;
     CREATE TABLE findings (
