@@ -13,6 +13,9 @@
 
 mod background;
 pub mod backup;
+#[cfg(test)]
+#[path = "../../tests/fuzz/corpus.rs"]
+mod corpus;
 mod error;
 pub mod influx;
 pub mod journal;

@@ -17,6 +17,9 @@
 //! reason. Everything is bounded; a slow journal becomes TCP back-pressure at the device.
 
 mod check;
+#[cfg(test)]
+#[path = "../../tests/fuzz/corpus.rs"]
+mod corpus;
 mod decode;
 mod error;
 mod intake;

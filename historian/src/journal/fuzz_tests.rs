@@ -1,13 +1,16 @@
 //! Whatever lies in the file: replay gives records or says what is wrong, and never panics.
 //!
 //! `cargo test` runs each target over its corpus (`__fuzz__/<name>/corpus`) and some seconds of
-//! inputs made from it; `cargo bolero test` with its full name drives it by coverage.
+//! inputs made from it ([`spoiled`]); `cargo bolero test` with its full name drives it by coverage.
 
 use rusqlite::Connection;
 use telemetry::Offset;
 
 use super::{codec, disk};
-use crate::error::HistorianError;
+use crate::{
+    corpus::{corpus, spoiled},
+    error::HistorianError,
+};
 
 /// A record that can be read can be written, and is the same when it is read again.
 fn check_record(blob: &[u8]) -> bool {
@@ -63,27 +66,25 @@ fn check_replay(input: &[u8]) -> usize {
 
 #[test]
 fn a_record_is_an_error_or_comes_back_the_same() {
+    let corpus = corpus("journal", "journal_record");
     bolero::check!(name = "journal_record").for_each(|input| {
         check_record(input);
+        check_record(&spoiled(&corpus, input));
     });
 }
 
 #[test]
 fn replay_ends_with_records_or_an_error_that_names_one() {
+    let corpus = corpus("journal", "journal_replay");
     bolero::check!(name = "journal_replay").for_each(|input| {
         check_replay(input);
+        check_replay(&spoiled(&corpus, input));
     });
 }
 
 #[test]
 fn the_corpora_hold_whole_records_and_damaged_ones() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/journal/__fuzz__/");
-    let inputs = |name: &str| -> Vec<Vec<u8>> {
-        let entries = std::fs::read_dir(format!("{folder}{name}/corpus")).unwrap();
-        entries
-            .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-            .collect()
-    };
+    let inputs = |name| corpus("journal", name);
     let whole = inputs("journal_record")
         .iter()
         .filter(|blob| check_record(blob))

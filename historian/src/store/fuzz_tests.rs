@@ -1,13 +1,14 @@
 //! Whatever lies in the file: a chunk and a roll-up are read or refused, and never panic.
 //!
 //! `cargo test` runs each target over its corpus (`__fuzz__/<name>/corpus`) and some seconds of
-//! inputs made from it; `cargo bolero test` with its full name drives it by coverage.
+//! inputs made from it ([`spoiled`]); `cargo bolero test` with its full name drives it by coverage.
 
 use super::{
     chunk::{Encoded, Encoder, Points},
     rollup,
     tier::Tier,
 };
+use crate::corpus::{corpus, spoiled};
 
 fn bits(points: &Points) -> Vec<(i64, u64)> {
     let values = points.values.iter().map(|value| value.to_bits());
@@ -63,15 +64,19 @@ fn check_rows(input: &[u8]) -> bool {
 
 #[test]
 fn a_chunk_is_refused_or_holds_what_it_says() {
+    let corpus = corpus("store", "chunk");
     bolero::check!(name = "chunk").for_each(|input| {
         check_chunk(input);
+        check_chunk(&spoiled(&corpus, input));
     });
 }
 
 #[test]
 fn a_roll_up_is_refused_or_holds_what_it_says() {
+    let corpus = corpus("store", "roll_up");
     bolero::check!(name = "roll_up").for_each(|input| {
         check_rows(input);
+        check_rows(&spoiled(&corpus, input));
     });
 }
 
@@ -79,11 +84,9 @@ type Check = fn(&[u8]) -> bool;
 
 #[test]
 fn the_corpora_hold_what_can_be_read_and_what_cannot() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/__fuzz__/");
     let checks: [(&str, Check); 2] = [("chunk", check_chunk), ("roll_up", check_rows)];
     for (name, check) in checks {
-        let entries = std::fs::read_dir(format!("{folder}{name}/corpus")).unwrap();
-        let inputs = entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+        let inputs = corpus("store", name).into_iter();
         let (good, bad): (Vec<_>, Vec<_>) = inputs.partition(|input| check(input));
         assert!(
             good.len() >= 3 && !bad.is_empty(),

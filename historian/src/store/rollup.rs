@@ -210,9 +210,6 @@ pub(crate) fn decode(bytes: &[u8], tier: Tier) -> Result<Vec<Row>, String> {
     if !bytes.is_empty() {
         return Err("bytes are left over".into());
     }
-    if !starts.is_sorted_by(|a, b| a < b) || counts.iter().any(|count| *count < 1) {
-        return Err("its rows are out of order or empty".into());
-    }
     let value = |column: usize, row: usize| values[column.min(values.len() - 1)][row];
     let row = |at: usize| Row {
         start: starts[at].saturating_mul(tier.step()),
@@ -223,7 +220,12 @@ pub(crate) fn decode(bytes: &[u8], tier: Tier) -> Result<Vec<Row>, String> {
         first: value(3, at),
         last: value(4, at),
     };
-    Ok((0..rows).map(row).collect())
+    let rows: Vec<Row> = (0..rows).map(row).collect();
+    // Looked at as they will be used: rows beyond the calendar would all begin at its end.
+    if !rows.is_sorted_by(|a, b| a.start < b.start) || counts.iter().any(|count| *count < 1) {
+        return Err("its rows are out of order or empty".into());
+    }
+    Ok(rows)
 }
 
 fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], String> {
@@ -347,6 +349,20 @@ mod tests {
         );
         assert_eq!(every(3_600_000_000, 20_000), [], "one an hour");
         assert_eq!(every(1_000_000, 16_383), [], "a small chunk");
+    }
+
+    #[test]
+    fn rows_beyond_the_calendar_are_refused() {
+        let row = |start| Row::of(start, 1.0);
+        let day = Tier::Day.step();
+        let mut bytes = encode(&[row(0), row(day)], Tier::Day);
+        assert_eq!(decode(&bytes, Tier::Day).unwrap()[1].start, day);
+        // Two starts in days, behind the number of rows, the kind, the codec and the length.
+        for (at, days) in [(10, i64::MAX - 1), (18, i64::MAX)] {
+            bytes[at..at + 8].copy_from_slice(&days.to_le_bytes());
+        }
+        let error = decode(&bytes, Tier::Day).unwrap_err();
+        assert_eq!(error, "its rows are out of order or empty");
     }
 
     #[test]

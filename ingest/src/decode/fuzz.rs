@@ -1,7 +1,7 @@
 //! Whatever comes, a decoder neither panics nor hands on columns that contradict themselves.
 //!
-//! Each target runs as a bounded property test here, on the committed corpus first;
-//! `cargo bolero test <full name>` drives it by coverage.
+//! Each target runs as a bounded property test here, on the committed corpus first, then on inputs by
+//! chance and on the corpus spoiled by them; `cargo bolero test <full name>` drives it by coverage.
 
 use telemetry::{JournalRecord, OpenGate, ReadingBatch};
 
@@ -10,6 +10,7 @@ use super::{
     paths::Path,
     testing::{NOW, decoder},
 };
+use crate::corpus::{corpus, spoiled};
 
 /// What must hold of every record, whatever was decoded into it.
 fn sound(record: &JournalRecord) {
@@ -43,22 +44,35 @@ fn decode(decoder: &Decoder, topic: &str, content_type: Option<&str>, payload: &
     }
 }
 
+/// Checks an input as it is, and one of the corpus of this target that it spoils.
+fn both(corpus: &[Vec<u8>], input: &[u8], check: impl Fn(&[u8])) {
+    check(input);
+    check(&spoiled(corpus, input));
+}
+
 fn any_format(content_type: Option<&str>, payload: &[u8]) {
     decode(&Decoder::default(), "telemetry/p1", content_type, payload);
 }
 
 #[test]
 fn sniffed_payloads() {
-    bolero::check!(name = "decode_sniffed").for_each(|payload: &[u8]| {
-        any_format(None, payload);
-        decode(&Decoder::default(), "telemetry/p1/s", None, payload);
+    let corpus = corpus("decode", "decode_sniffed");
+    bolero::check!(name = "decode_sniffed").for_each(|input| {
+        both(&corpus, input, |payload| {
+            any_format(None, payload);
+            decode(&Decoder::default(), "telemetry/p1/s", None, payload);
+        });
     });
 }
 
 #[test]
 fn json() {
-    bolero::check!(name = "decode_json")
-        .for_each(|payload: &[u8]| any_format(Some("application/json"), payload));
+    let corpus = corpus("decode", "decode_json");
+    bolero::check!(name = "decode_json").for_each(|input| {
+        both(&corpus, input, |payload| {
+            any_format(Some("application/json"), payload);
+        });
+    });
 }
 
 #[test]
@@ -71,68 +85,95 @@ fn nested_json() {
     ];
     let paths = JsonPaths::new(paths, Some("t"), TimeUnit::Ms).unwrap();
     let decoder = decoder("n/{device}", Format::JsonPaths(paths.into()));
-    bolero::check!(name = "decode_nested_json")
-        .for_each(|payload: &[u8]| decode(&decoder, "n/p1", None, payload));
+    let corpus = corpus("decode", "decode_nested_json");
+    bolero::check!(name = "decode_nested_json").for_each(|input| {
+        both(&corpus, input, |payload| {
+            decode(&decoder, "n/p1", None, payload);
+        });
+    });
 }
 
 #[test]
 fn senml_json() {
-    bolero::check!(name = "decode_senml_json")
-        .for_each(|payload: &[u8]| any_format(Some("application/senml+json"), payload));
+    let corpus = corpus("decode", "decode_senml_json");
+    bolero::check!(name = "decode_senml_json").for_each(|input| {
+        both(&corpus, input, |payload| {
+            any_format(Some("application/senml+json"), payload);
+        });
+    });
 }
 
 #[test]
 fn senml_cbor() {
-    bolero::check!(name = "decode_senml_cbor")
-        .for_each(|payload: &[u8]| any_format(Some("application/senml+cbor"), payload));
+    let corpus = corpus("decode", "decode_senml_cbor");
+    bolero::check!(name = "decode_senml_cbor").for_each(|input| {
+        both(&corpus, input, |payload| {
+            any_format(Some("application/senml+cbor"), payload);
+        });
+    });
 }
 
 #[test]
 fn sparkplug() {
     let decoder = Decoder::default();
-    bolero::check!(name = "decode_sparkplug").for_each(|payload: &[u8]| {
-        for kind in ["NBIRTH", "NDATA", "NDEATH"] {
-            decode(&decoder, &format!("spBv1.0/g/{kind}/n"), None, payload);
-        }
+    let corpus = corpus("decode", "decode_sparkplug");
+    bolero::check!(name = "decode_sparkplug").for_each(|input| {
+        both(&corpus, input, |payload| {
+            for kind in ["NBIRTH", "NDATA", "NDEATH"] {
+                decode(&decoder, &format!("spBv1.0/g/{kind}/n"), None, payload);
+            }
+        });
     });
 }
 
 #[test]
 fn line_protocol() {
-    bolero::check!(name = "decode_line_protocol")
-        .for_each(|payload: &[u8]| any_format(Some("text/vnd.influx.line-protocol"), payload));
+    let corpus = corpus("decode", "decode_line_protocol");
+    bolero::check!(name = "decode_line_protocol").for_each(|input| {
+        both(&corpus, input, |payload| {
+            any_format(Some("text/vnd.influx.line-protocol"), payload);
+        });
+    });
 }
 
 #[test]
 fn waveform() {
     let content_type = Some("application/vnd.bellwether.waveform");
-    bolero::check!(name = "decode_waveform")
-        .for_each(|payload: &[u8]| any_format(content_type, payload));
+    let corpus = corpus("decode", "decode_waveform");
+    bolero::check!(name = "decode_waveform").for_each(|input| {
+        both(&corpus, input, |payload| any_format(content_type, payload));
+    });
 }
 
 #[test]
 fn gzip() {
-    bolero::check!(name = "decode_gzip").for_each(|payload: &[u8]| {
-        let mut message = Message::new("telemetry/p1", payload, NOW);
-        message.content_type = Some("application/gzip");
-        if let Ok(opened) = content::open(message, &Format::Auto, false) {
-            assert!(opened.bytes.len() <= content::MAX_UNPACKED_BYTES);
-        }
+    let corpus = corpus("decode", "decode_gzip");
+    bolero::check!(name = "decode_gzip").for_each(|input| {
+        both(&corpus, input, |payload| {
+            let mut message = Message::new("telemetry/p1", payload, NOW);
+            message.content_type = Some("application/gzip");
+            if let Ok(opened) = content::open(message, &Format::Auto, false) {
+                assert!(opened.bytes.len() <= content::MAX_UNPACKED_BYTES);
+            }
+        });
     });
 }
 
 #[test]
 fn topic_mapping() {
-    bolero::check!(name = "topic_mapping").for_each(|bytes: &[u8]| {
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return;
-        };
-        let (pattern, topic) = text.split_once('\n').unwrap_or((text, text));
-        decode(&Decoder::default(), topic, None, b"1");
-        if let Ok(parsed) = TopicPattern::parse(pattern, Format::Auto) {
-            assert_eq!(parsed.to_string(), pattern);
-            let _ = parsed.matches(topic);
-        }
-        let _ = Path::parse(text);
+    let corpus = corpus("decode", "topic_mapping");
+    bolero::check!(name = "topic_mapping").for_each(|input| {
+        both(&corpus, input, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                return;
+            };
+            let (pattern, topic) = text.split_once('\n').unwrap_or((text, text));
+            decode(&Decoder::default(), topic, None, b"1");
+            if let Ok(parsed) = TopicPattern::parse(pattern, Format::Auto) {
+                assert_eq!(parsed.to_string(), pattern);
+                let _ = parsed.matches(topic);
+            }
+            let _ = Path::parse(text);
+        });
     });
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use telemetry::OpenGate;
 
 use super::*;
+use crate::corpus;
 
 const MAX: usize = 2_048;
 
@@ -174,7 +175,7 @@ fn check_bytes(version: Version, step: u8, bytes: &[u8]) {
 
 #[test]
 fn conversations_never_panic_and_pieces_make_no_difference() {
-    bolero::check!(name = "mqtt_session").for_each(|input| {
+    let check = |input: &[u8]| {
         // The first byte: the version in its highest bit, the length of the pieces below.
         if let Some((&how, bytes)) = input.split_first() {
             let version = if how & 0x80 != 0 {
@@ -184,6 +185,11 @@ fn conversations_never_panic_and_pieces_make_no_difference() {
             };
             check_bytes(version, how & 0x7f, bytes);
         }
+    };
+    let inputs = corpus::corpus("listener/session", "mqtt_session");
+    bolero::check!(name = "mqtt_session").for_each(|input| {
+        check(input);
+        check(&corpus::spoiled(&inputs, input));
     });
 }
 
