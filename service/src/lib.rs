@@ -24,6 +24,9 @@
 
 pub mod backtest;
 pub mod contact;
+#[cfg(test)]
+#[path = "../../tests/fuzz/corpus.rs"]
+mod corpus;
 pub mod credential;
 pub mod delivery;
 mod error;

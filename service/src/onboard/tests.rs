@@ -4,7 +4,11 @@ use proptest::prelude::*;
 use telemetry::{AssetModel, AssetModelId, Unit};
 
 use super::*;
-use crate::{store::DeviceEntry, testing::pump_model};
+use crate::{
+    corpus::{corpus, spoiled},
+    store::DeviceEntry,
+    testing::pump_model,
+};
 
 fn models() -> BTreeMap<AssetModelId, Arc<AssetModel>> {
     let pump = pump_model();
@@ -295,16 +299,21 @@ proptest! {
 
 /// A fuzz target: run for long with `cargo bolero test onboard::tests::fuzz_csv -p service`;
 /// under plain `cargo test` it runs the corpus in `src/onboard/__fuzz__` and a bounded number
-/// of made-up files.
+/// of made-up files, and of the corpus spoiled by them.
 #[test]
 fn fuzz_csv() {
     let models = models();
-    bolero::check!().for_each(|bytes: &[u8]| {
+    let check = |bytes: &[u8]| {
         let (entries, mut problems) = read(bytes);
         plan(&entries, &Known::default(), &models, &mut problems);
         for error in problems.into_sorted().0 {
             assert!(error.line >= 1 && error.column_number >= 1, "{error:?}");
             assert!(!error.problem.is_empty());
         }
+    };
+    let corpus = corpus("onboard", "onboard__tests__csv");
+    bolero::check!().for_each(|bytes: &[u8]| {
+        check(bytes);
+        check(&spoiled(&corpus, bytes));
     });
 }
