@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use telemetry::{CaseId, Explanation, RuleId, Timestamp};
+use telemetry::{AlertSource, CaseId, Explanation, RuleId, Timestamp};
 
 /// Who raised a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,16 @@ pub enum CaseSource {
         /// Its version at that time, counted from 1.
         version: u32,
     },
+}
+
+impl CaseSource {
+    /// The same without what changes over time: what outcomes are counted by.
+    pub fn alert(&self) -> AlertSource {
+        match self {
+            Self::Model { .. } => AlertSource::Model,
+            Self::Rule { id, .. } => AlertSource::Rule { rule: id.clone() },
+        }
+    }
 }
 
 /// Why a case asks for nothing at present. The first one that holds, in this order, is told.

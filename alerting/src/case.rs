@@ -143,6 +143,12 @@ impl Case {
             && self.suppressed.is_none()
     }
 
+    /// How far beyond its limit the alarm was when it rose, as a multiple of it.
+    pub fn first_score(&self) -> f64 {
+        let statistics = &self.evidence.statistics;
+        statistics.score / statistics.on.max(f64::MIN_POSITIVE)
+    }
+
     /// The latest event time that is known of it.
     pub(crate) fn last_event_at(&self) -> Timestamp {
         let cleared = self.cleared_at.unwrap_or(self.opened_at);

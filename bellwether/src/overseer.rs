@@ -18,11 +18,17 @@ use std::{
 use alerting::{
     Case, CaseChange, CaseDesk, CaseEventKind, MaintenanceWindow, Ranked,
     budget::{self, Candidate, Room},
+    scoreboard::{
+        Recalibrations, Setting,
+        patience::{self, Waiting},
+    },
 };
 use anyhow::{Context, Result};
 use dashboards::EventBus;
 use service::{Service, WorkOrderStatus};
-use telemetry::{AdvisorySink, CaseId, Clock, Explanation, PortError, WorkOrderId};
+use telemetry::{
+    AdvisorySink, CaseId, Clock, Explanation, Places as _, PortError, Timestamp, WorkOrderId,
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -108,26 +114,30 @@ impl Overseer {
             return Ok(());
         }
         let room = self.room().await?;
+        let settings = Recalibrations::of(&self.cases).settings().await?;
         let mut candidates = Vec::with_capacity(waiting.len());
         let mut ranked = Vec::with_capacity(waiting.len());
         for case in &waiting {
-            let worth = Some(self.worth(case));
-            candidates.push(Candidate {
-                case: case.id.clone(),
-                severity: case.severity,
-                seen_at: case.seen_at,
-                expected_avoided_cost: worth.as_ref().map(|(cost, _)| *cost),
-            });
+            let estimate = self.service.estimate(&case.advisory());
+            let waits = self.hold(case, estimate.best, &settings);
+            if waits.is_none() {
+                candidates.push(Candidate {
+                    case: case.id.clone(),
+                    severity: case.severity,
+                    seen_at: case.seen_at,
+                    expected_avoided_cost: Some(estimate.expected_avoided_cost),
+                });
+            }
             ranked.push(Ranked {
                 case: case.id.clone(),
-                expected_avoided_cost: worth,
-                waits: None,
+                expected_avoided_cost: Some((estimate.expected_avoided_cost, estimate.currency)),
+                waits,
             });
         }
         let allotment = budget::allot(candidates, room);
         let mut waits: BTreeMap<CaseId, Explanation> = allotment.watch_list.into_iter().collect();
         for one in &mut ranked {
-            one.waits = waits.remove(&one.case);
+            one.waits = one.waits.take().or_else(|| waits.remove(&one.case));
         }
         self.tell(&self.cases.ranked(&ranked).await?);
         let first: BTreeSet<CaseId> = allotment.submit.into_iter().collect();
@@ -158,10 +168,24 @@ impl Overseer {
         Ok(())
     }
 
-    /// What acting on a case in time is expected to save.
-    fn worth(&self, case: &Case) -> (f64, String) {
-        let estimate = self.service.estimate(&case.advisory());
-        (estimate.expected_avoided_cost, estimate.currency)
+    /// Why a case does not become an order yet whose alarm may pass by itself.
+    fn hold(&self, case: &Case, best: Timestamp, settings: &[Setting]) -> Option<Explanation> {
+        if settings.is_empty() {
+            return None;
+        }
+        let model = self.service.place(&case.asset)?.model;
+        let kind = (case.source.alert(), model, case.failure_mode.clone());
+        let rise = patience::rise_of(case.first_score());
+        let days = Setting::patience(settings, &kind, rise).max(0.0);
+        let waiting = Waiting {
+            severity: case.severity,
+            rise,
+            opened_at: case.opened_at,
+            stands: case.cleared_at.is_none(),
+            best,
+        };
+        let patience = Duration::from_secs_f64(days * 86_400.0);
+        patience::hold(waiting, patience, self.clock.now())
     }
 
     /// How many more orders there are people for.

@@ -3,25 +3,25 @@
 //! A move is told to the journal first and noted afterwards. When the program dies in between,
 //! the next night decides the same again from the same outcomes.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use alerting::{
     CaseDesk,
-    scoreboard::{Recalibrations, recalibrate},
+    scoreboard::{Recalibrations, recalibrate::moves},
 };
 use anyhow::Result;
-use dashboards::scoreboard::gather;
+use dashboards::scoreboard::alerts;
 use historian::Journal;
 use service::Service;
-use telemetry::{AlertSource, AssetModelId, Clock, Event, JournalRecord, JournalWriter, Timestamp};
+use telemetry::{Clock, JournalRecord, JournalWriter, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 /// Every outcome there is: what is old weighs little by the number of newer ones, and the cases of
 /// a recording that is played back are as old as the recording.
-const BEGINNING: Timestamp = Timestamp::from_secs(0);
+pub(crate) const BEGINNING: Timestamp = Timestamp::from_secs(0);
 
 /// Who notes a move that no person made.
-const BY: &str = "recalibration";
+pub(crate) const BY: &str = "recalibration";
 
 /// What recalibrates.
 pub(crate) struct Recalibrator {
@@ -55,42 +55,24 @@ impl Recalibrator {
         }
     }
 
-    /// Moves every limit whose orders ask for it, by one step at most.
+    /// Moves every limit and every wait whose orders ask for it, by one step at most.
     async fn once(&self) -> Result<()> {
         let now = self.clock.now();
-        let record = gather(&self.cases, &self.service, (BEGINNING, now)).await?;
+        let alerts = alerts(&self.cases, &self.service, (BEGINNING, now)).await?;
         let book = Recalibrations::of(&self.cases);
-        let factors = book.factors().await?;
-        let pairs: BTreeSet<(AlertSource, AssetModelId)> = record
-            .alerts
-            .iter()
-            .map(|alert| (alert.source.clone(), alert.asset_model.clone()))
-            .collect();
-        for (source, model) in pairs {
-            let known = factors
-                .iter()
-                .find(|one| one.source == source && one.asset_model == model);
-            let present = known.map_or((1.0, None), |one| (one.factor, one.taken_back_at));
-            let decided = recalibrate::decide(&source, &model, &record.alerts, present);
-            let Some(decision) = decided else {
-                continue;
-            };
-            let event = Event::AlertsRecalibrated {
-                source,
-                asset_model: model,
-                factor: decision.to,
-                at: now,
-            };
-            let events = vec![event];
-            let told = JournalRecord {
-                events,
-                ..JournalRecord::default()
-            };
-            self.journal.append(told).await?;
+        for decision in moves(&alerts, &book.settings().await?) {
+            if let Some(event) = decision.event(now) {
+                let told = JournalRecord {
+                    events: vec![event],
+                    ..JournalRecord::default()
+                };
+                self.journal.append(told).await?;
+            }
             book.note(&decision, BY, now, None).await?;
             tracing::info!(
-                source = ?decision.source, asset_model = %decision.asset_model, from = decision.from,
-                to = decision.to, because = %decision.because.en, "recalibrated"
+                source = ?decision.source, asset_model = %decision.asset_model,
+                lever = ?decision.lever, from = decision.from, to = decision.to,
+                because = %decision.because.en, "recalibrated"
             );
         }
         Ok(())

@@ -1,14 +1,12 @@
 //! What the scoreboard is made of, from the cases, the ledger and the rules.
 
-use std::collections::BTreeMap;
-
 use alerting::{
-    AlertingError, Case, CaseDesk, CaseQuery, CaseSource,
+    AlertingError, CaseDesk, CaseQuery,
     rules::{RuleBook, parse_one},
     scoreboard::{Alert, Missed, Record, WatchedAsset, WatchingRule},
 };
 use service::{AssetQuery, SavingsKind, Service, ServiceError};
-use telemetry::{AlertSource, AssetId, AssetModelId, Timestamp};
+use telemetry::{AssetId, AssetModelId, Places as _, Timestamp};
 
 /// Most cases that are counted, the newest: a plant that has more in the time asked for has a
 /// problem no scoreboard mends.
@@ -25,14 +23,6 @@ pub enum ScoreboardError {
     Service(#[from] ServiceError),
 }
 
-/// Who raised a case.
-pub fn source_of(case: &Case) -> AlertSource {
-    match &case.source {
-        CaseSource::Model { .. } => AlertSource::Model,
-        CaseSource::Rule { id, .. } => AlertSource::Rule { rule: id.clone() },
-    }
-}
-
 /// Cases opened from one instant to another, the failures nobody foretold in that time, and what
 /// was watched.
 ///
@@ -44,10 +34,6 @@ pub async fn gather(
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Record, ScoreboardError> {
     let assets = assets(service).await?;
-    let models: BTreeMap<AssetId, AssetModelId> = assets
-        .iter()
-        .map(|one| (one.asset.clone(), one.asset_model.clone()))
-        .collect();
     let savings = service.savings(None, None).await?;
     let missed = savings.into_iter().filter(|entry| {
         entry.kind == SavingsKind::Missed && entry.order.done_at >= from && entry.order.done_at < to
@@ -55,7 +41,7 @@ pub async fn gather(
     Ok(Record {
         from,
         to,
-        alerts: alerts(cases, &models, (from, to)).await?,
+        alerts: alerts(cases, service, (from, to)).await?,
         missed: missed
             .map(|entry| Missed {
                 asset: entry.order.asset,
@@ -91,11 +77,16 @@ async fn assets(service: &Service) -> Result<Vec<WatchedAsset>, ServiceError> {
     }
 }
 
-async fn alerts(
+/// Cases opened from one instant to another, as the scoreboard counts them.
+///
+/// # Errors
+/// When the cases cannot be read.
+pub async fn alerts(
     cases: &CaseDesk,
-    models: &BTreeMap<AssetId, AssetModelId>,
+    service: &Service,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<Alert>, AlertingError> {
+    let model_of = |asset: &AssetId| service.place(asset).map(|place| place.model);
     let mut alerts = Vec::new();
     let mut after = None;
     while alerts.len() < MAX_CASES {
@@ -110,19 +101,17 @@ async fn alerts(
         let within = page
             .into_iter()
             .filter(|case| case.opened_at >= from && case.opened_at < to);
-        alerts.extend(within.map(|case| {
-            Alert {
-                source: source_of(&case),
-                asset_model: models
-                    .get(&case.asset)
-                    .cloned()
-                    .unwrap_or_else(AssetModelId::unknown),
-                verdict: case.verdict,
-                opened_at: case.opened_at,
-                ended_at: case.closed_at,
-                outcome: case.outcome,
-                case: case.id,
-            }
+        alerts.extend(within.map(|case| Alert {
+            source: case.source.alert(),
+            asset_model: model_of(&case.asset).unwrap_or_else(AssetModelId::unknown),
+            failure_mode: case.failure_mode.clone(),
+            verdict: case.verdict,
+            first_score: case.first_score(),
+            opened_at: case.opened_at,
+            cleared_at: case.cleared_at,
+            ended_at: case.closed_at,
+            outcome: case.outcome,
+            case: case.id,
         }));
         if !full {
             break;

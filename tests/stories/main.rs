@@ -4,6 +4,7 @@
 
 mod a_flood_hides_nothing;
 mod a_lost_machine_is_restored;
+mod alarms_that_pass_wait;
 mod another_system_gets_the_order;
 mod any_client_speaks_to_the_listener;
 mod bad_payloads_are_listed;

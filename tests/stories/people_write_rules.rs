@@ -267,7 +267,7 @@ async fn three_orders_in_a_row_that_find_nothing_make_the_alert_rarer() -> Resul
     let newest = &newest[0];
     let path = format!("/recalibrations/{}/revert", newest["id"]);
     let back = api.do_post(&path, &json!({"by": "Li Na"})).await?;
-    ensure!(back["factor"] == newest["from"], "{back}");
+    ensure!(back["value"] == newest["from"], "{back}");
     let (status, _) = api.post(&path, &json!({"by": "Li Na"})).await?;
     ensure!(status == 409, "a move was taken back twice: {status}");
     Ok(())

@@ -2,23 +2,24 @@
 //!
 //! Pure: ended cases, failures nobody foretold and the time that was watched go in, one line for
 //! each source of alerts and kind of machine comes out. [`recalibrate`] turns the same outcomes
-//! into how much rarer an alert should be; [`store`] keeps what was done, so that it can be
-//! explained and taken back.
+//! into how much rarer an alert should be, [`patience`] into how long one waits for itself to
+//! pass; [`store`] keeps what was done, so that it can be explained and taken back.
 
+pub mod patience;
 pub mod recalibrate;
 pub mod stats;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use telemetry::{
     AlertSource, AssetId, AssetModelId, CaseId, FailureMode, Outcome, Timestamp, Verdict,
 };
 
 pub use stats::Estimate;
-pub use store::{Factor, Recalibration, Recalibrations};
+pub use store::{Recalibration, Recalibrations, Setting};
 
 use crate::rules::Rule;
 
@@ -34,10 +35,16 @@ pub struct Alert {
     pub source: AlertSource,
     /// The kind of machine.
     pub asset_model: AssetModelId,
+    /// What is failing.
+    pub failure_mode: FailureMode,
     /// What kind of problem it told of.
     pub verdict: Verdict,
+    /// How far beyond its limit it was when it rose, as a multiple of it.
+    pub first_score: f64,
     /// When the alarm rose, in event time.
     pub opened_at: Timestamp,
+    /// When it last passed by itself, in event time; none while it stands.
+    pub cleared_at: Option<Timestamp>,
     /// When its order ended; none while it is open.
     pub ended_at: Option<Timestamp>,
     /// What was found; none while it is open and after a cancelled order.
@@ -53,6 +60,15 @@ impl Alert {
             Outcome::SensorFault => Some(self.verdict == Verdict::Sensor),
             Outcome::Duplicate | Outcome::Deferred => None,
         }
+    }
+
+    /// How long it stood, where it passed by itself before anybody was there and nothing was
+    /// found, or nobody had to go.
+    pub fn passed_after(&self) -> Option<Duration> {
+        let (cleared, ended) = (self.cleared_at?, self.ended_at?);
+        let is_nothing = self.outcome.is_none() || self.was_right() == Some(false);
+        (is_nothing && cleared < ended)
+            .then(|| Duration::from_secs_f64(cleared.secs_from(self.opened_at).max(0.0)))
     }
 }
 

@@ -15,9 +15,14 @@
 //! | the same after ten confirmed ones | 0.495    | 1.212                   |
 //! | then confirmed, three times       | 0.689    | 1                       |
 
-use telemetry::{AlertSource, AssetModelId, Explanation, Timestamp};
+use std::collections::BTreeSet;
 
-use super::Alert;
+use telemetry::{AlertSource, AssetModelId, Event, Explanation, FailureMode, Timestamp};
+
+use super::{
+    Alert, Setting,
+    patience::{self, Kind},
+};
 
 /// The precision that is wanted: of ten orders six find something. Below, planners stop reading
 /// alerts; above, faults are missed for the sake of a number.
@@ -38,6 +43,29 @@ const MAX_JUDGED: usize = 20;
 /// A move below this share is not worth telling.
 const DEAD_BAND: f64 = 0.01;
 
+/// How an alarm rose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rise {
+    /// It grew through its limit.
+    Gradual,
+    /// It was far beyond its limit at first.
+    Abrupt,
+}
+
+/// What is moved to make an alert rarer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lever {
+    /// Its limit, as a factor of where it was written.
+    Limit,
+    /// How long it waits before it becomes an order, days; see [`super::patience`].
+    Patience {
+        /// For this failure mode.
+        failure_mode: FailureMode,
+        /// Of alarms that rose so.
+        rise: Rise,
+    },
+}
+
 /// What is to be done about one source of alerts on one kind of machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
@@ -45,12 +73,26 @@ pub struct Decision {
     pub source: AlertSource,
     /// On assets of this kind.
     pub asset_model: AssetModelId,
-    /// The factor in force.
+    /// What is moved.
+    pub lever: Lever,
+    /// What is in force: a factor or days.
     pub from: f64,
-    /// The factor from here on.
+    /// What is from here on.
     pub to: f64,
     /// Why.
     pub because: Explanation,
+}
+
+impl Decision {
+    /// What analytics and rules have to be told; nothing about a wait.
+    pub fn event(&self, at: Timestamp) -> Option<Event> {
+        (self.lever == Lever::Limit).then(|| Event::AlertsRecalibrated {
+            source: self.source.clone(),
+            asset_model: self.asset_model.clone(),
+            factor: self.to,
+            at,
+        })
+    }
 }
 
 /// The estimated precision from outcomes, the newest first: right or wrong.
@@ -80,16 +122,18 @@ pub fn factor(outcomes: &[bool], present: f64) -> Option<f64> {
 }
 
 /// What follows from the alerts of one source on one kind of machine. Outcomes at or before
-/// `after`, when a person took a move back, do not count again.
+/// `after`, when a person took a move back, do not count again; nor do alarms whose order would have
+/// been spared by now, as `waits` says.
 pub fn decide(
-    source: &AlertSource,
-    asset_model: &AssetModelId,
+    (source, asset_model): (&AlertSource, &AssetModelId),
     alerts: &[Alert],
+    waits: impl Fn(&Alert) -> bool,
     (present, after): (f64, Option<Timestamp>),
 ) -> Option<Decision> {
     let own = alerts
         .iter()
-        .filter(|alert| alert.source == *source && alert.asset_model == *asset_model);
+        .filter(|alert| alert.source == *source && alert.asset_model == *asset_model)
+        .filter(|alert| !waits(alert));
     let mut judged: Vec<(Timestamp, bool)> = own
         .filter_map(|alert| Some((alert.ended_at?, alert.was_right()?)))
         .filter(|(at, _)| after.is_none_or(|after| *at > after))
@@ -104,10 +148,61 @@ pub fn decide(
     Some(Decision {
         source: source.clone(),
         asset_model: asset_model.clone(),
+        lever: Lever::Limit,
         from: present,
         to,
         because: because(&outcomes, asset_model, (present, to)),
     })
+}
+
+/// Every move that follows from what orders found, waits first: orders for alarms that pass by
+/// themselves move no limit once the next such alarm waits.
+pub fn moves(alerts: &[Alert], settings: &[Setting]) -> Vec<Decision> {
+    let in_force = |source: &AlertSource, model: &AssetModelId, lever: &Lever, usual: f64| {
+        let known = settings
+            .iter()
+            .find(|one| (&one.source, &one.asset_model, &one.lever) == (source, model, lever));
+        known.map_or((usual, None), |one| (one.value, one.taken_back_at))
+    };
+    let kinds: BTreeSet<Kind> = alerts.iter().map(patience::kind_of).collect();
+    let mut moves = Vec::new();
+    let mut waits: BTreeSet<(&Kind, Rise)> = BTreeSet::new();
+    for kind in &kinds {
+        for rise in [Rise::Gradual, Rise::Abrupt] {
+            let failure_mode = kind.2.clone();
+            let lever = Lever::Patience { failure_mode, rise };
+            let present = in_force(&kind.0, &kind.1, &lever, 0.0);
+            let decision = patience::decide((kind, rise), alerts, present);
+            if decision.as_ref().map_or(present.0, |one| one.to) > 0.0 {
+                waits.insert((kind, rise));
+            }
+            moves.extend(decision);
+        }
+    }
+    let pairs: BTreeSet<_> = kinds
+        .iter()
+        .map(|(source, model, _)| (source, model))
+        .collect();
+    for (source, model) in pairs {
+        let (present, _) = in_force(source, model, &Lever::Limit, 1.0);
+        // Orders that a person would not have a wait for are not to move the limit instead.
+        let own = settings
+            .iter()
+            .filter(|one| (&one.source, &one.asset_model) == (source, model));
+        let taken_back = own.filter_map(|one| one.taken_back_at).max();
+        let waits = |alert: &Alert| {
+            let kind = patience::kind_of(alert);
+            let rise = patience::rise_of(alert.first_score);
+            patience::is_sparable(alert) && waits.contains(&(&kind, rise))
+        };
+        moves.extend(decide(
+            (source, model),
+            alerts,
+            waits,
+            (present, taken_back),
+        ));
+    }
+    moves
 }
 
 fn because(outcomes: &[bool], model: &AssetModelId, (from, to): (f64, f64)) -> Explanation {

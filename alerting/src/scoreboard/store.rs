@@ -1,15 +1,18 @@
 //! What was recalibrated, when and why, in the file of the cases.
 
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
-use telemetry::{AlertSource, AssetModelId, Explanation, RuleId, Timestamp};
+use telemetry::{AlertSource, AssetModelId, Explanation, FailureMode, RuleId, Timestamp};
 
-use super::recalibrate::Decision;
+use super::{
+    patience::Kind,
+    recalibrate::{Decision, Lever, Rise},
+};
 use crate::{AlertingError, CaseDesk};
 
 /// Most entries in one answer.
 const MAX_LISTED: u32 = 1_000;
 
-/// One move of a limit.
+/// One move of a limit or of a wait.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recalibration {
     /// Its number.
@@ -20,9 +23,11 @@ pub struct Recalibration {
     pub source: AlertSource,
     /// On assets of this kind.
     pub asset_model: AssetModelId,
-    /// The factor before.
+    /// What was moved.
+    pub lever: Lever,
+    /// What was in force before: a factor or days.
     pub from: f64,
-    /// The factor since.
+    /// What is since.
     pub to: f64,
     /// Why.
     pub because: Explanation,
@@ -34,17 +39,32 @@ pub struct Recalibration {
     pub reverted: bool,
 }
 
-/// The factor in force, and since when outcomes count.
+/// What is in force, and since when outcomes count.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Factor {
+pub struct Setting {
     /// Whose alerts.
     pub source: AlertSource,
     /// On assets of this kind.
     pub asset_model: AssetModelId,
-    /// The factor; 1 is where the limit was written.
-    pub factor: f64,
+    /// What was moved.
+    pub lever: Lever,
+    /// A factor, 1 where the limit was written, or days, 0 where nothing waits.
+    pub value: f64,
     /// When a person took a move back last: what orders found before does not count again.
     pub taken_back_at: Option<Timestamp>,
+}
+
+impl Setting {
+    /// How long alerts of a kind that rose so wait for themselves to pass, days; 0 where nothing was learned.
+    pub fn patience(settings: &[Self], kind: &Kind, how: Rise) -> f64 {
+        let (source, asset_model, mode) = kind;
+        let own = settings.iter().find(|one| {
+            let is_of = matches!(&one.lever, Lever::Patience { failure_mode, rise }
+                if failure_mode == mode && *rise == how);
+            is_of && one.source == *source && one.asset_model == *asset_model
+        });
+        own.map_or(0.0, |one| one.value)
+    }
 }
 
 /// The recalibrations of one installation. Cheap to clone.
@@ -92,31 +112,34 @@ impl Recalibrations {
         rows.map_err(failed)?.iter().map(recalibration).collect()
     }
 
-    /// The factors in force that were ever moved.
+    /// Everything that was ever moved, as it is in force.
     ///
     /// # Errors
     /// As [`Self::list`].
-    pub async fn factors(&self) -> Result<Vec<Factor>, AlertingError> {
+    pub async fn settings(&self) -> Result<Vec<Setting>, AlertingError> {
         let rows = sqlx::query(
-            "SELECT r.rule, r.asset_model, r.to_factor, \
+            "SELECT r.rule, r.asset_model, r.failure_mode, r.abrupt, r.to_factor, \
              (SELECT max(o.at) FROM recalibrations o WHERE o.rule = r.rule \
-              AND o.asset_model = r.asset_model AND o.reverts IS NOT NULL) AS taken_back_at \
+              AND o.asset_model = r.asset_model AND o.failure_mode = r.failure_mode \
+              AND o.abrupt = r.abrupt AND o.reverts IS NOT NULL) AS taken_back_at \
              FROM recalibrations r WHERE r.id = (SELECT max(o.id) FROM recalibrations o \
-             WHERE o.rule = r.rule AND o.asset_model = r.asset_model) \
-             ORDER BY r.rule, r.asset_model",
+             WHERE o.rule = r.rule AND o.asset_model = r.asset_model \
+             AND o.failure_mode = r.failure_mode AND o.abrupt = r.abrupt) \
+             ORDER BY r.rule, r.asset_model, r.failure_mode, r.abrupt",
         )
         .fetch_all(&self.read)
         .await;
-        let factor = |row: &SqliteRow| {
+        let setting = |row: &SqliteRow| {
             let taken_back: Option<i64> = row.try_get("taken_back_at").map_err(failed)?;
-            Ok(Factor {
+            Ok(Setting {
                 source: source_of(row)?,
                 asset_model: model_of(row)?,
-                factor: row.try_get("to_factor").map_err(failed)?,
+                lever: lever_of(row)?,
+                value: row.try_get("to_factor").map_err(failed)?,
                 taken_back_at: taken_back.map(Timestamp::from_micros),
             })
         };
-        rows.map_err(failed)?.iter().map(factor).collect()
+        rows.map_err(failed)?.iter().map(setting).collect()
     }
 
     /// Notes a move that has been told to the journal.
@@ -132,7 +155,8 @@ impl Recalibrations {
     ) -> Result<(), AlertingError> {
         sqlx::query(
             "INSERT INTO recalibrations (at, rule, asset_model, from_factor, to_factor, \
-             because_en, because_zh, by, reverts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             because_en, because_zh, by, reverts, failure_mode, abrupt) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )
         .bind(at.as_micros())
         .bind(decision.source.rule().map_or("", |rule| rule.as_str()))
@@ -143,6 +167,17 @@ impl Recalibrations {
         .bind(&decision.because.zh)
         .bind(crate::store::person(by)?)
         .bind(reverts.map(|id| id as i64))
+        .bind(match &decision.lever {
+            Lever::Limit => "",
+            Lever::Patience { failure_mode, .. } => failure_mode.as_str(),
+        })
+        .bind(matches!(
+            &decision.lever,
+            Lever::Patience {
+                rise: Rise::Abrupt,
+                ..
+            }
+        ))
         .execute(&self.write)
         .await
         .map_err(failed)?;
@@ -159,29 +194,38 @@ impl Recalibrations {
         let Some(known) = all.iter().find(|one| one.id == id) else {
             return Ok(None);
         };
-        let newest = all
-            .iter()
-            .find(|one| one.source == known.source && one.asset_model == known.asset_model);
+        let newest = all.iter().find(|one| {
+            (&one.source, &one.asset_model, &one.lever)
+                == (&known.source, &known.asset_model, &known.lever)
+        });
         if newest != Some(known) || known.reverts.is_some() {
             return Ok(None);
         }
         Ok(Some(Decision {
             source: known.source.clone(),
             asset_model: known.asset_model.clone(),
+            lever: known.lever.clone(),
             from: known.to,
             to: known.from,
-            because: Explanation {
-                en: format!(
-                    "A person took the last move back: from {:.2} to {:.2}. What orders found \
-                     before does not count again.",
-                    known.to, known.from
-                ),
-                zh: format!(
-                    "人工撤销上一次调整：系数由 {:.2} 恢复为 {:.2}。此前的工单结论不再计入。",
-                    known.to, known.from
-                ),
-            },
+            because: undone(known),
         }))
+    }
+}
+
+fn undone(known: &Recalibration) -> Explanation {
+    let (from, to) = (known.to, known.from);
+    let (unit, what_zh, unit_zh) = match known.lever {
+        Lever::Limit => ("", "系数", ""),
+        Lever::Patience { .. } => (" days", "等待时间", " 天"),
+    };
+    Explanation {
+        en: format!(
+            "A person took the last move back: from {from:.2} to {to:.2}{unit}. What orders found \
+             before does not count again."
+        ),
+        zh: format!(
+            "人工撤销上一次调整：{what_zh}由 {from:.2} 恢复为 {to:.2}{unit_zh}。此前的工单结论不再计入。"
+        ),
     }
 }
 
@@ -214,6 +258,21 @@ fn model_of(row: &SqliteRow) -> Result<AssetModelId, AlertingError> {
     AssetModelId::new(&model).map_err(|_| unreadable("asset_model", &model))
 }
 
+fn lever_of(row: &SqliteRow) -> Result<Lever, AlertingError> {
+    let mode: String = row.try_get("failure_mode").map_err(failed)?;
+    if mode.is_empty() {
+        return Ok(Lever::Limit);
+    }
+    let failure_mode = FailureMode::new(&mode).map_err(|_| unreadable("failure_mode", &mode))?;
+    let is_abrupt: bool = row.try_get("abrupt").map_err(failed)?;
+    let rise = if is_abrupt {
+        Rise::Abrupt
+    } else {
+        Rise::Gradual
+    };
+    Ok(Lever::Patience { failure_mode, rise })
+}
+
 fn recalibration(row: &SqliteRow) -> Result<Recalibration, AlertingError> {
     let id: i64 = row.try_get("id").map_err(failed)?;
     let reverts: Option<i64> = row.try_get("reverts").map_err(failed)?;
@@ -222,6 +281,7 @@ fn recalibration(row: &SqliteRow) -> Result<Recalibration, AlertingError> {
         at: Timestamp::from_micros(row.try_get("at").map_err(failed)?),
         source: source_of(row)?,
         asset_model: model_of(row)?,
+        lever: lever_of(row)?,
         from: row.try_get("from_factor").map_err(failed)?,
         to: row.try_get("to_factor").map_err(failed)?,
         because: Explanation {

@@ -1,5 +1,6 @@
 //! Lines of the scoreboard against cases counted by hand.
 
+use super::recalibrate::{Lever, Rise, moves};
 use super::*;
 use crate::rules::parse_one;
 
@@ -10,8 +11,11 @@ fn alert(number: u8, source: &AlertSource, model: &str, outcome: Option<Outcome>
         case: CaseId::new(&format!("C-{number}")).unwrap(),
         source: source.clone(),
         asset_model: AssetModelId::new(model).unwrap(),
+        failure_mode: FailureMode::new("bearing-wear").unwrap(),
         verdict: Verdict::Machine,
+        first_score: 1.1,
         opened_at: Timestamp::from_secs(i64::from(number) * DAY),
+        cleared_at: None,
         ended_at: outcome.map(|_| Timestamp::from_secs((i64::from(number) * 2 + 1) * DAY)),
         outcome,
     }
@@ -126,4 +130,54 @@ fn lines_may_be_summed_up_over_sources_or_kinds_of_machines() {
         .map(|one| (one.alerts, one.missed))
         .collect();
     assert_eq!(counts, [(1, 1), (6, 2)]);
+}
+
+/// A wait or a limit as it is in force.
+fn setting(source: &AlertSource, lever: Lever, value: f64, taken_back: Option<i64>) -> Setting {
+    Setting {
+        source: source.clone(),
+        asset_model: AssetModelId::new("pump").unwrap(),
+        lever,
+        value,
+        taken_back_at: taken_back.map(|day| Timestamp::from_secs(day * DAY)),
+    }
+}
+
+#[test]
+fn orders_that_a_wait_would_have_spared_move_no_limit() {
+    let source = AlertSource::Model;
+    let nothing = Some(Outcome::NoFaultFound);
+    let passed = |number| Alert {
+        cleared_at: Some(Timestamp::from_secs((i64::from(number) + 1) * DAY)),
+        ..alert(number, &source, "pump", nothing)
+    };
+    let mode = FailureMode::new("bearing-wear").unwrap();
+    let waits = Lever::Patience {
+        failure_mode: mode,
+        rise: Rise::Gradual,
+    };
+    let all_passed: Vec<Alert> = (1..4).map(passed).collect();
+    let all_stood: Vec<Alert> = (1..4)
+        .map(|number| alert(number, &source, "pump", nothing))
+        .collect();
+    for (what, alerts, settings, expected) in [
+        ("they passed", &all_passed, vec![], vec![&waits]),
+        ("they stood", &all_stood, vec![], vec![&Lever::Limit]),
+        (
+            "they wait already",
+            &all_passed,
+            vec![setting(&source, waits.clone(), 1.0, None)],
+            vec![],
+        ),
+        (
+            "a person took the wait back",
+            &all_passed,
+            vec![setting(&source, waits.clone(), 0.0, Some(30))],
+            vec![],
+        ),
+    ] {
+        let moves = moves(alerts, &settings);
+        let levers: Vec<&Lever> = moves.iter().map(|one| &one.lever).collect();
+        assert_eq!(levers, expected, "{what}");
+    }
 }

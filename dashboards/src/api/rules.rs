@@ -124,9 +124,9 @@ async fn tell(api: &Shared, edited: Edited, by: String) -> Result<Json<RulesChan
 #[utoipa::path(get, path = "/rules", tag = "rules",
     responses((status = 200, description = "Every rule in force", body = RuleList)))]
 pub(crate) async fn list(State(api): State<Shared>) -> Result<Json<RuleList>, Problem> {
-    let factors = api.recalibrations.factors().await?;
+    let settings = api.recalibrations.settings().await?;
     let latest = api.rules.latest().await?;
-    let items = latest.iter().filter_map(|one| RuleView::of(one, &factors));
+    let items = latest.iter().filter_map(|one| RuleView::of(one, &settings));
     Ok(Json(RuleList {
         version: api.rules.version().await?,
         items: items.collect(),
@@ -147,9 +147,9 @@ pub(crate) async fn get(
     if history.is_empty() {
         return Err(Problem::no_such("rule", &id));
     }
-    let factors = api.recalibrations.factors().await?;
+    let settings = api.recalibrations.settings().await?;
     let moved = api.recalibrations.of_rule(&id).await?;
-    Ok(Json(RuleDetail::of(&history, &factors, moved)))
+    Ok(Json(RuleDetail::of(&history, &settings, moved)))
 }
 
 /// Put a new version of one rule in force.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use alerting::scoreboard::{By, Estimate, Factor, Score, scores};
+use alerting::scoreboard::{By, Estimate, Score, Setting, recalibrate::Lever, scores};
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use telemetry::{AlertSource, AssetModelId, RuleId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Shared, extract::Params, page::Page, problem::Problem};
+use super::{Shared, extract::Params, page::Page, problem::Problem, recalibrations::WaitView};
 use crate::scoreboard::gather;
 
 /// Days that are looked at when nobody says: a year has every season.
@@ -90,18 +90,23 @@ pub struct ScoreLine {
     asset_months: f64,
     /// How far its limit lies from where it was written; null where a line is of several.
     factor: Option<f64>,
+    /// How long its alerts wait for themselves to pass; of a line of one source and one kind of
+    /// machine.
+    waits: Vec<WaitView>,
 }
 
 impl ScoreLine {
-    fn of(score: Score, factors: &[Factor]) -> Self {
+    fn of(score: Score, settings: &[Setting]) -> Self {
         let key = score.source.as_ref().zip(score.asset_model.as_ref());
-        let factor = key.map(|(source, model)| {
-            let known = factors
-                .iter()
-                .find(|one| one.source == *source && one.asset_model == *model);
-            known.map_or(1.0, |one| one.factor)
-        });
+        let own: Vec<&Setting> = settings
+            .iter()
+            .filter(|one| key == Some((&one.source, &one.asset_model)))
+            .collect();
+        let limit = own.iter().find(|one| one.lever == Lever::Limit);
+        let factor = key.map(|_| limit.map_or(1.0, |one| one.value));
+        let waits = own.into_iter().filter_map(WaitView::of).collect();
         Self {
+            waits,
             source: score.source.map(|source: AlertSource| source.into()),
             asset_model: score.asset_model,
             alerts: score.alerts,
@@ -156,10 +161,10 @@ pub(crate) async fn list(
     let to = api.parts.clock.now();
     let from = to - Duration::from_secs(u64::from(days) * 86_400);
     let record = gather(&api.parts.cases, &api.parts.service, (from, to)).await?;
-    let factors = api.recalibrations.factors().await?;
+    let settings = api.recalibrations.settings().await?;
     let items = scores(&record, by).into_iter();
     Ok(Json(Page {
-        items: items.map(|score| ScoreLine::of(score, &factors)).collect(),
+        items: items.map(|score| ScoreLine::of(score, &settings)).collect(),
         next: None,
     }))
 }

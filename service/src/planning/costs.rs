@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use telemetry::{AssetModel, CustomerId, Severity, SiteId};
+use telemetry::{AssetModel, CustomerId, Severity, SiteId, Timestamp};
 
 use super::{JobPlan, OpeningHours};
 
@@ -145,6 +145,8 @@ pub struct Estimate {
     pub failure_cost: f64,
     /// What acting saves on average, 0 or more.
     pub expected_avoided_cost: f64,
+    /// When the work is best begun.
+    pub best: Timestamp,
     /// What all of them are counted in.
     pub currency: String,
 }

@@ -56,6 +56,7 @@ impl Service {
             planned_cost: costs.planned,
             failure_cost: costs.failure,
             expected_avoided_cost: date.avoided.or(costs.expected_avoided).unwrap_or_default(),
+            best: date.chosen,
             currency: costs.currency,
         }
     }

@@ -19,20 +19,19 @@ use std::{
 };
 
 use alerting::{
-    CaseDesk, CaseSettings, CaseSource,
+    CaseDesk, CaseSettings,
     rules::Engine,
-    scoreboard::{Alert, recalibrate::decide},
+    scoreboard::{Recalibrations, recalibrate::moves},
 };
 use analytics::Fleet;
 use anyhow::{Context, Result};
-use dashboards::EventBus;
+use dashboards::{EventBus, scoreboard::alerts};
 use service::{
     Registration, Service, ServiceConfig, WorkOrder, WorkOrderKind, WorkOrderQuery, WorkOrderStatus,
 };
 use telemetry::{
-    AlertSource, AssetId, AssetModel, AssetModelId, CaseId, DeviceId, Event, FailureMode, Finding,
-    JournalRecord, ManualClock, Outcome, OutcomeSink, ReadingBatch, SignalName, Timestamp, Verdict,
-    WorkOrderId,
+    AssetId, AssetModel, AssetModelId, DeviceId, Event, FailureMode, Finding, JournalRecord,
+    ManualClock, Outcome, OutcomeSink, ReadingBatch, SignalName, Timestamp, WorkOrderId,
 };
 use tokio::sync::Notify;
 
@@ -40,6 +39,7 @@ use crate::{
     models,
     outcomes::event_of,
     overseer::{self, Overseer},
+    recalibration::{BEGINNING, BY},
     simulate::asset::SimulatedAsset,
 };
 
@@ -95,8 +95,6 @@ struct World<'a> {
     models: Arc<BTreeMap<AssetModelId, Arc<AssetModel>>>,
     fleet: Fleet,
     engine: Engine,
-    /// How far the limits of alerts lie from where they were set.
-    factors: BTreeMap<(AlertSource, AssetModelId), f64>,
     overseer: Overseer,
     cases: CaseDesk,
     service: Service,
@@ -130,7 +128,7 @@ pub(super) async fn year(
             world.morning(now).await?;
         }
         if hour % 24 == NIGHT && setting.learns {
-            world.recalibrate(now)?;
+            world.recalibrate(now).await?;
         }
         world.outcomes().await?;
     }
@@ -185,7 +183,6 @@ impl<'a> World<'a> {
             models,
             engine: Engine::with_rules(crate::backtest::rules(RULES)?, analytics.lateness),
             fleet: Fleet::new(analytics)?,
-            factors: BTreeMap::new(),
             overseer: Overseer {
                 service: service.clone(),
                 cases: cases.clone(),
@@ -278,10 +275,7 @@ impl<'a> World<'a> {
                 id: order.id,
                 machine: *machine.context("an order of no machine of the plant")?,
                 of_sensor: order.kind == WorkOrderKind::Inspection,
-                source: match case.case.source {
-                    CaseSource::Rule { id, .. } => AlertSource::Rule { rule: id },
-                    CaseSource::Model { .. } => AlertSource::Model,
-                },
+                source: case.case.source.alert(),
                 mode: mode.unwrap_or_default(),
                 opened_at,
                 done_at: None,
@@ -424,38 +418,13 @@ impl<'a> World<'a> {
     }
 
     /// Makes alerts rarer whose orders found nothing, as the program does overnight.
-    fn recalibrate(&mut self, now: Timestamp) -> Result<()> {
-        let mut alerts = Vec::new();
-        for (number, order) in self.log.orders.iter().enumerate() {
-            alerts.push(Alert {
-                case: CaseId::new(&format!("C-{number}"))?,
-                source: order.source.clone(),
-                asset_model: AssetModelId::new(self.plans[order.machine].kind.model())?,
-                verdict: if order.of_sensor {
-                    Verdict::Sensor
-                } else {
-                    Verdict::Machine
-                },
-                opened_at: order.opened_at,
-                ended_at: order.done_at,
-                outcome: order.outcome,
-            });
-        }
-        let of_alert = |alert: &Alert| (alert.source.clone(), alert.asset_model.clone());
-        let sources: BTreeSet<_> = alerts.iter().map(of_alert).collect();
-        for key in sources {
-            let present = self.factors.get(&key).copied().unwrap_or(1.0);
-            let Some(decision) = decide(&key.0, &key.1, &alerts, (present, None)) else {
-                continue;
-            };
+    async fn recalibrate(&mut self, now: Timestamp) -> Result<()> {
+        let alerts = alerts(&self.cases, &self.service, (BEGINNING, now)).await?;
+        let book = Recalibrations::of(&self.cases);
+        for decision in moves(&alerts, &book.settings().await?) {
             self.log.recalibrations += 1;
-            self.events.push(Event::AlertsRecalibrated {
-                source: decision.source,
-                asset_model: decision.asset_model,
-                factor: decision.to,
-                at: now,
-            });
-            self.factors.insert(key, decision.to);
+            self.events.extend(decision.event(now));
+            book.note(&decision, BY, now, None).await?;
         }
         Ok(())
     }

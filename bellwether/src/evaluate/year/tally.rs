@@ -54,8 +54,11 @@ impl Share {
 pub(super) struct Tally {
     /// Faults that would have ended in a failure within the span.
     pub(super) faults: u32,
-    /// Of these mended before, because of an alarm.
+    /// Of these mended before, because of an alarm that rose after they had begun.
     pub(super) recall: Share,
+    /// Mended before by chance: an order of an alarm that had risen earlier, for nothing, led
+    /// somebody there. The more orders find nothing, the more faults are found like that.
+    pub(super) by_chance: u32,
     /// Failures while an order stood open.
     pub(super) too_late: u32,
     /// Failures without an order.
@@ -86,7 +89,11 @@ pub(super) fn tally(plans: &[Plan], log: &Log, span: Span) -> Tally {
         .iter()
         .filter(|one| inside(one.fails_at))
         .collect();
-    let caught = |one: &&&FaultFact| one.mended_at.is_some() && one.alarm_at.is_some();
+    let prevented = |one: &&&FaultFact| one.mended_at.is_some() && one.alarm_at.is_some();
+    let caught = |one: &&&FaultFact| {
+        one.mended_at.is_some() && one.alarm_at.is_some_and(|at| at >= one.onset)
+    };
+    let foretold = faults.iter().filter(caught).count();
     let failed: Vec<&&FaultFact> = faults
         .iter()
         .filter(|one| one.mended_at.is_none())
@@ -114,10 +121,8 @@ pub(super) fn tally(plans: &[Plan], log: &Log, span: Span) -> Tally {
     let weeks = to.secs_from(from) / 604_800.0;
     Tally {
         faults: faults.len() as u32,
-        recall: Share::of(
-            faults.iter().filter(caught).count() as u32,
-            faults.len() as u32,
-        ),
+        recall: Share::of(foretold as u32, faults.len() as u32),
+        by_chance: (faults.iter().filter(prevented).count() - foretold) as u32,
         too_late,
         missed: failed.len() as u32 - too_late,
         precision: Share::of(right, machine.len() as u32),
@@ -224,6 +229,8 @@ mod tests {
                 fault(40.0, Some(32.0), Some(30.0)),
                 fault(80.0, None, Some(78.0)),
                 fault(120.0, None, None),
+                // An alarm from before it began led somebody there.
+                fault(150.0, Some(140.0), Some(125.0)),
                 fault(300.0, None, None),
             ],
             orders: vec![
@@ -236,8 +243,11 @@ mod tests {
             recalibrations: 0,
         };
         let half = tally(&plans, &log, (start, day(182.0)));
-        assert_eq!((half.faults, half.too_late, half.missed), (3, 1, 1));
-        assert_eq!((half.recall.hits, half.recall.of), (1, 3));
+        assert_eq!((half.faults, half.too_late, half.missed), (4, 1, 1));
+        assert_eq!(
+            (half.recall.hits, half.recall.of, half.by_chance),
+            (1, 4, 1)
+        );
         assert_eq!((half.precision.hits, half.precision.of), (2, 4));
         assert_eq!((half.false_orders, half.false_for_sensor), (2, 1));
         assert_eq!(half.lead_days, Some([10.0, 10.0]));

@@ -2,14 +2,17 @@
 
 use alerting::{
     rules::{Changes, Problem as TextProblem, RuleVersion, SetVersion},
-    scoreboard::{Factor, Recalibration},
+    scoreboard::{Recalibration, Setting, recalibrate::Lever},
 };
 use serde::Serialize;
 use telemetry::{AssetId, AssetModelId, FailureMode, RuleId, Timestamp};
 use utoipa::ToSchema;
 
 use super::stored;
-use crate::{api::recalibrations::RecalibrationView, labels::Text};
+use crate::{
+    api::recalibrations::{RecalibrationView, WaitView},
+    labels::Text,
+};
 
 /// A rule in force.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,6 +53,8 @@ pub struct RuleView {
     overrides: usize,
     /// How far its limit lies from where it was written, by kind of machine; 1 is not listed.
     factors: Vec<FactorView>,
+    /// How long its alerts wait for themselves to pass, by kind of machine and failure mode.
+    waits: Vec<WaitView>,
     /// The whole rule: what must hold is in `condition`.
     #[schema(value_type = Object)]
     rule: serde_json::Value,
@@ -66,17 +71,19 @@ pub struct FactorView {
 }
 
 impl RuleView {
-    pub(super) fn of(version: &RuleVersion, factors: &[Factor]) -> Option<Self> {
+    pub(super) fn of(version: &RuleVersion, settings: &[Setting]) -> Option<Self> {
         let rule = stored(version.text.as_deref())?;
-        let own = factors
+        let own = settings
             .iter()
             .filter(|one| one.source.rule() == Some(&rule.id));
-        let factor = |one: &Factor| FactorView {
+        let limits = own.clone().filter(|one| one.lever == Lever::Limit);
+        let factor = |one: &Setting| FactorView {
             asset_model: one.asset_model.clone(),
-            factor: one.factor,
+            factor: one.value,
         };
         Some(Self {
-            factors: own.map(factor).collect(),
+            factors: limits.map(factor).collect(),
+            waits: own.filter_map(WaitView::of).collect(),
             name: Text {
                 en: rule.name.en.clone(),
                 zh: rule.name.zh.clone(),
@@ -133,7 +140,7 @@ pub struct RuleVersionView {
 impl RuleDetail {
     pub(super) fn of(
         history: &[RuleVersion],
-        factors: &[Factor],
+        settings: &[Setting],
         moved: Vec<Recalibration>,
     ) -> Self {
         let newest = history.first();
@@ -146,7 +153,7 @@ impl RuleDetail {
             text: one.text.clone(),
         };
         Self {
-            rule: newest.and_then(|newest| RuleView::of(newest, factors)),
+            rule: newest.and_then(|newest| RuleView::of(newest, settings)),
             text: newest.and_then(|newest| newest.text.clone()),
             history: history.iter().map(version).collect(),
             recalibrations: moved.into_iter().map(RecalibrationView::from).collect(),

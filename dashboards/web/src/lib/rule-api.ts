@@ -1,7 +1,7 @@
 // The HTTP API of rules and of what came of them.
 
 import { address, all, get, id, post, send } from './http';
-import type { Backtest, DriftOfInput, Rule, RuleChanges, RuleDetail, RulesCheck, RulesText, RuleVersion, SavingsEntry, SavingsRow, Score, ScoredBy } from './rule-types';
+import type { Backtest, DriftOfInput, Recalibration, Rule, RuleChanges, RuleDetail, RulesCheck, RulesText, RuleVersion, SavingsEntry, SavingsRow, Score, ScoredBy } from './rule-types';
 import type { Page } from './types';
 
 interface Because {
@@ -18,7 +18,8 @@ export const rules = {
   versions: async () => (await get<Page<RuleVersion>>('/rules/versions')).items,
   version: (version: number) => get<RuleVersion & RulesText>(`/rules/versions/${version}`),
   restore: (version: number, because: Because) => post<{ version: number }>(`/rules/versions/${version}/restore`, because),
-  revert: (recalibration: number, by: string) => post<{ factor: number }>(`/recalibrations/${recalibration}/revert`, { by }),
+  revert: (recalibration: number, by: string) => post<{ value: number }>(`/recalibrations/${recalibration}/revert`, { by }),
+  recalibrations: () => all<Recalibration>('/recalibrations'),
   scoreboard: (by: ScoredBy, days: number) => get<Page<Score>>('/scoreboard', { by: by === 'both' ? 'source,asset_model' : by, days }),
   drifts: async () => (await get<Page<DriftOfInput>>('/drifts')).items,
   backtests: () => all<Backtest>('/backtests'),

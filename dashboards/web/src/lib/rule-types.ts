@@ -17,12 +17,26 @@ export interface Factor {
   factor: number;
 }
 
+/** How long alerts for a failure mode wait for themselves to pass, on one kind of machine. */
+export interface Wait {
+  asset_model: string;
+  failure_mode: string;
+  /** Of alarms that rose abruptly, or of those that grew. */
+  abrupt: boolean;
+  days: number;
+}
+
 export interface Recalibration {
   id: number;
+  source: AlertSource;
   asset_model: string;
+  /** What was moved: a limit, from and to as factors, or how long alerts wait, in days. */
+  lever: 'limit' | 'patience' | 'abrupt_patience';
+  failure_mode: string | null;
   at: Iso;
   from: number;
   to: number;
+  reverts: number | null;
   because: Label;
   reverted: boolean;
 }
@@ -77,6 +91,7 @@ export interface Rule {
   changed_by: string;
   overrides: number;
   factors: Factor[];
+  waits: Wait[];
   rule: RuleWhole;
 }
 
@@ -144,6 +159,7 @@ export interface Score {
   false_alarms_per_asset_month: Interval | null;
   asset_months: number;
   factor: number | null;
+  waits: Wait[];
 }
 
 /** How a signal of an asset, or the score of its detectors, is spread now against when they were in order. */

@@ -3,7 +3,7 @@
 import { m } from '../paraglide/messages.js';
 import { getLocale } from '../paraglide/runtime.js';
 import { formatNumber, formatPercent } from './format';
-import type { Backtest, DriftOfInput, Interval } from './rule-types';
+import type { Backtest, DriftOfInput, Interval, Recalibration } from './rule-types';
 import { formatDuration } from './time';
 
 /** "× 1.25": how much further something has to go before it alarms. */
@@ -37,3 +37,6 @@ export function intervalText(interval: Interval | null, as: Figure): string {
 }
 
 export const lengthText = (seconds: number | null): string => (seconds === null ? '–' : formatDuration(seconds * 1_000, getLocale()));
+
+/** What is in force of a lever: how far a limit lies from where it was written, or how long alerts wait. */
+export const leverText = (lever: Recalibration['lever'], value: number): string => (lever === 'limit' ? timesText(value) : lengthText(value * 86_400));
