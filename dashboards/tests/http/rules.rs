@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use alerting::scoreboard::{Recalibrations, recalibrate::Decision};
+use alerting::scoreboard::{
+    Recalibrations,
+    recalibrate::{Decision, Lever, Rise},
+};
 use serde_json::{Value, json};
-use telemetry::{AlertSource, AssetModelId, Explanation};
+use telemetry::{AlertSource, AssetModelId, Explanation, FailureMode};
 
 use crate::plant::{Plant, at};
 
@@ -120,39 +123,59 @@ async fn a_rule_is_checked_put_in_force_changed_and_had_back() {
 }
 
 #[tokio::test]
-async fn a_move_of_a_limit_is_explained_and_taken_back_once() {
+async fn a_move_is_explained_and_taken_back_once_and_others_stay() {
     let plant = Plant::open().await;
     let moves = Recalibrations::of(&plant.parts.cases);
-    let decision = Decision {
-        source: AlertSource::Model,
-        asset_model: AssetModelId::new("centrifugal-pump").unwrap(),
-        from: 1.0,
-        to: 1.15,
-        because: Explanation {
-            en: "rarer".to_owned(),
-            zh: "更少".to_owned(),
-        },
-    };
-    moves
-        .note(&decision, "recalibration", at(1), None)
-        .await
-        .unwrap();
+    let mode = FailureMode::new("imbalance").unwrap();
+    for (at_s, lever, from, to) in [
+        (1, Lever::Limit, 1.0, 1.15),
+        (
+            2,
+            Lever::Patience {
+                failure_mode: mode.clone(),
+                rise: Rise::Abrupt,
+            },
+            0.0,
+            2.5,
+        ),
+    ] {
+        let decision = Decision {
+            source: AlertSource::Model,
+            asset_model: AssetModelId::new("centrifugal-pump").unwrap(),
+            lever,
+            from,
+            to,
+            because: Explanation {
+                en: "rarer".to_owned(),
+                zh: "更少".to_owned(),
+            },
+        };
+        let noted = moves.note(&decision, "recalibration", at(at_s), None);
+        noted.await.unwrap();
+    }
     let list = plant.read("/api/v1/recalibrations").await;
-    let one = &list["items"][0];
+    let (wait, limit) = (&list["items"][0], &list["items"][1]);
     assert_eq!(
-        (&one["to"], &one["because"]["zh"]),
-        (&json!(1.15), &json!("更少"))
+        (&wait["lever"], &wait["failure_mode"], &wait["to"]),
+        (&json!("abrupt_patience"), &json!("imbalance"), &json!(2.5))
     );
-    let path = format!("/api/v1/recalibrations/{}/revert", one["id"]);
+    assert_eq!(
+        (&limit["lever"], &limit["failure_mode"], &limit["to"]),
+        (&json!("limit"), &Value::Null, &json!(1.15))
+    );
+    assert_eq!(limit["because"]["zh"], "更少");
+    // The newest of its own lever, though another was moved after it.
+    let path = format!("/api/v1/recalibrations/{}/revert", limit["id"]);
     let back = plant.post(&path, json!({ "by": "Li" }), 200).await;
     assert_eq!(
-        (&back["factor"], &back["source"]["kind"]),
+        (&back["value"], &back["source"]["kind"]),
         (&json!(1.0), &json!("model"))
     );
     plant.post(&path, json!({ "by": "Li" }), 409).await;
     let list = plant.read("/api/v1/recalibrations").await;
-    assert_eq!(list["items"][1]["reverted"], true);
-    assert_eq!(list["items"][0]["reverts"], list["items"][1]["id"]);
+    let reverted: Vec<&Value> = (0..3).map(|at| &list["items"][at]["reverted"]).collect();
+    assert_eq!(reverted, [false, false, true]);
+    assert_eq!(list["items"][0]["reverts"], list["items"][2]["id"]);
     plant.close().await;
 }
 
