@@ -15,7 +15,7 @@ use analytics::{
         cycles::CycleSpec,
         diary::{Diary, LIVE_CODES},
         fleet::FleetConfig,
-        life::LifeRecord,
+        life::PastLife,
         lives::{CycleRow, Life, LifeEnd},
         serving::{Forecaster, ModelId},
         trained::{Material, Serving, TrainedModel, Watched},
@@ -90,19 +90,22 @@ fn material(rng: &mut StdRng) -> Option<Material> {
         let mut diary = Diary::new(LIVE_CODES);
         diary.code(hours(3), "error1");
         diary.code(hours(length - 20), "error2");
+        let diary = Arc::new(diary);
         watched.push(Watched {
             began: Some(0),
             ends: (1..=length).map(hours).collect(),
             starts: vec![0; length],
             failed_at: Some(hours(length) + 1),
             known_until: hours(length),
-            diary: Arc::new(diary),
+            diary: Arc::clone(&diary),
         });
-        records.push(LifeRecord {
-            entered: 0.0,
+        records.push(PastLife {
+            asset: format!("past-{}", records.len()),
+            began: 0,
             duration: length as f64,
             failed: true,
-            covariates: Vec::new(),
+            watchable: length as f64,
+            diary,
         });
     }
     Some(Material {

@@ -11,7 +11,7 @@ use std::{
 use rustc_hash::FxHashMap;
 use telemetry::{
     AlertSource, AssetId, AssetModel, AssetModelId, Assignment, DeviceId, Event, FailureMode,
-    Finding, JournalRecord, Outcome, ReadingBatch, SignalName, Waveform,
+    Finding, JournalRecord, Outcome, ReadingBatch, Recorded, SignalName, Waveform,
 };
 
 use lives::{BEGUN_KEY, DIARY_KEY, LIFE_KEY};
@@ -335,10 +335,16 @@ impl Fleet {
     }
 
     fn judged(&mut self, asset: &AssetId, outcome: Option<Outcome>, mode: Option<&FailureMode>) {
+        let mut began: Option<i64> = None;
         for route in self.routes_of(asset) {
             let monitor = &mut self.monitors[route as usize];
             let config = self.configs.for_device(&monitor.state.device);
-            monitor.judged(config, outcome, mode);
+            let at = monitor.judged(config, outcome, mode);
+            began = began.into_iter().chain(at).min();
+        }
+        // The life before ended where the first of its devices begins the new one.
+        if let Some(at) = began {
+            self.recorded(asset, at, &Recorded::LifeEnded);
         }
     }
 

@@ -197,13 +197,13 @@ impl Monitor {
     /// in what was seen. Learning anew would leave it unwatched for as long as that takes.
     ///
     /// The life that is forecast starts over when the machine was repaired, and where it is the
-    /// life of one component, only when a fault of that one was mended.
+    /// life of one component, only when a fault of that one was mended. When it began comes back.
     pub(crate) fn judged(
         &mut self,
         config: &Config,
         outcome: Option<Outcome>,
         mode: Option<&FailureMode>,
-    ) {
+    ) -> Option<i64> {
         self.state.budget.judged(config, outcome);
         self.state.settle_with_peers(outcome);
         self.dirty = true;
@@ -215,10 +215,13 @@ impl Monitor {
             let spec = model.prognosis.as_ref();
             model.renews(spec.and_then(|spec| spec.component.as_ref()), mode)
         });
-        if outcome.is_some_and(Outcome::starts_new_life) && renews {
+        let begins = outcome.is_some_and(Outcome::starts_new_life) && renews;
+        begins.then(|| {
             // Orders end by the clock of the office, and a life by that of the machine.
-            self.life_began(self.state.at.saturating_add(1));
-        }
+            let at = self.state.at.saturating_add(1);
+            self.life_began(at);
+            at
+        })
     }
 
     fn relearn(&mut self, config: &Config) {

@@ -211,6 +211,10 @@ pub enum Event {
     },
 }
 
+/// The name under which facts tell when a machine was installed, RFC 3339. No import has a fact of
+/// this name, because the column has a place of its own.
+pub const INSTALLED_AT: &str = "installed_at";
+
 /// What was told about the past of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -225,6 +229,8 @@ pub enum Recorded {
         /// The component, as the records name it.
         component: String,
     },
+    /// A life of what is forecast ended, by a failure or by a renewal.
+    LifeEnded,
     /// Facts that do not change while the machine lives, such as the year it was built: all that
     /// are known, in place of what was said before.
     Facts {

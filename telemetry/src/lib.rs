@@ -47,7 +47,9 @@ pub use ids::{
     EngineerId, FailureMode, InvalidId, MessageId, PersonId, RotaId, RuleId, SignalName, SiteId,
     WorkOrderId,
 };
-pub use journal::{DeadLetter, DeadLetterReason, Event, JournalRecord, Offset, Recorded};
+pub use journal::{
+    DeadLetter, DeadLetterReason, Event, INSTALLED_AT, JournalRecord, Offset, Recorded,
+};
 pub use places::{Nowhere, Place, Places};
 pub use ports::{
     Admission, AdvisorySink, BoxFuture, DeviceGate, JournalWriter, OpenGate, OutcomeSink, PortError,

@@ -22,6 +22,7 @@ mod house_in_order;
 mod influxdb_gets_every_reading;
 mod loose_sensor_is_told_apart;
 mod many_alarms_one_problem;
+mod orders_alone_tell_who_is_frail;
 mod people_are_told;
 mod people_write_rules;
 mod recorded_pump_fault_becomes_a_work_order;

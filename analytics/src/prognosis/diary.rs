@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use telemetry::Recorded;
+use telemetry::{INSTALLED_AT, Recorded, Timestamp};
 
 /// Codes kept of a machine that runs: the windows of features end long before.
 pub const LIVE_CODES: u32 = 1_000;
@@ -19,6 +19,9 @@ pub const ARCHIVE_CODES: u32 = 1_000_000;
 /// parts that are on record, and of a running one only the last renewal counts.
 const MOST_COMPONENTS: usize = 256;
 const MOST_RENEWALS: usize = 1_000;
+/// The component that stands for what lives: its renewals are the ends of lives. No component of a
+/// record is called nothing.
+const LIVES: &str = "";
 
 /// See the module documentation. Times are microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +58,7 @@ impl Diary {
         match what {
             Recorded::Code { code } => self.code(at, code),
             Recorded::Renewed { component } => self.renewed(at, component),
+            Recorded::LifeEnded => self.life_ended(at),
             Recorded::Facts { facts } => {
                 let is_news = self.facts != *facts;
                 self.facts.clone_from(facts);
@@ -122,14 +126,39 @@ impl Diary {
         before.checked_sub(1).map(|last| times[last])
     }
 
-    /// The components that were ever renewed.
-    pub(crate) fn components(&self) -> impl Iterator<Item = &str> {
-        self.renewed.keys().map(String::as_str)
+    /// A life of what is forecast ended. True when that is news.
+    pub fn life_ended(&mut self, at: i64) -> bool {
+        self.renewed(at, LIVES)
     }
 
-    /// What does not change.
-    pub(crate) fn facts(&self) -> &BTreeMap<String, String> {
-        &self.facts
+    /// Lives that had ended by `now`.
+    pub(crate) fn ended_by(&self, now: i64) -> usize {
+        let ends = self.renewed.get(LIVES);
+        ends.map_or(0, |ends| ends.partition_point(|at| *at <= now))
+    }
+
+    /// The components that were ever renewed.
+    pub(crate) fn components(&self) -> impl Iterator<Item = &str> {
+        let named = self.renewed.keys().map(String::as_str);
+        named.filter(|component| *component != LIVES)
+    }
+
+    /// What does not change, without what nobody knows and what is no fact of its own.
+    pub(crate) fn told_facts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let facts = self.facts.iter().map(|(name, value)| (&**name, &**value));
+        facts.filter(|(name, value)| *name != INSTALLED_AT && !value.trim().is_empty())
+    }
+
+    /// A fact, where it is known.
+    pub(crate) fn fact(&self, name: &str) -> Option<&str> {
+        let value = self.facts.get(name).map(String::as_str);
+        value.filter(|value| !value.trim().is_empty())
+    }
+
+    /// When the machine was installed, microseconds, where that is known.
+    pub(crate) fn installed_at(&self) -> Option<i64> {
+        let at = Timestamp::parse(self.facts.get(INSTALLED_AT)?).ok()?;
+        Some(at.as_micros())
     }
 }
 

@@ -6,10 +6,14 @@
 //! when the model was trained: with a calibration that failed its bound only the rank among the
 //! fleet's past forecasts is told.
 //!
+//! Of machines that nobody measured the maintenance history alone still says how long they last;
+//! then the life data, with what tells machines apart, are the whole model.
+//!
 //! Where there are error codes, maintenance or facts on record, "fails within the horizon" is also
 //! learned directly from them and the measurements ([`super::classify`]); of the two ways to a
 //! probability the one serves, horizon by horizon, that was better on machines neither had seen.
 
+mod file;
 mod serve;
 mod warnings;
 
@@ -25,14 +29,14 @@ pub use warnings::{Contest, Watched};
 use super::{
     calibration::{Calibration, Checked, Served, words},
     cycles::CycleSpec,
-    fleet::{FleetConfig, FleetModel, OutOfFold},
-    life::{LifeConfig, LifeModel, LifeRecord},
+    fleet::{Fitted, FleetConfig, FleetModel, OutOfFold},
+    life::{LifeData, LifeReport, PastLife},
     lives::{Life, LifeEnd},
 };
 use crate::AnalyticsError;
 
 /// The format of a file.
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 /// Past forecasts kept for ranks: a rank is told to a percent.
 const RANKS: usize = 1_000;
 /// The part of a training that the fleet model takes; the rest tells of horizons.
@@ -57,8 +61,8 @@ pub struct Material {
     pub lives: Vec<Life>,
     /// What is known beside the rows of each; empty when nothing is.
     pub watched: Vec<Watched>,
-    /// All lives on record, in cycles, also those nobody watched.
-    pub records: Vec<LifeRecord>,
+    /// All lives on record with a known beginning, in cycles, also those nobody watched.
+    pub records: Vec<PastLife>,
     /// The usual calendar seconds of a cycle.
     pub cycle_s: f64,
     /// How the fleet's part is learned; seed and cap are replaced by those above.
@@ -74,8 +78,9 @@ pub struct TrainedModel {
     cycles: CycleSpec,
     component: Option<ComponentId>,
     horizons_s: Vec<f64>,
-    fleet: FleetModel,
-    life: Option<LifeModel>,
+    /// None where too little was measured: the life data speak alone.
+    fleet: Option<FleetModel>,
+    life: Option<LifeData>,
     /// What tells of failures within the horizons from more than measurements.
     warnings: Option<Warnings>,
     /// Why its numbers are ranks only; none where they are probabilities.
@@ -111,8 +116,14 @@ pub struct Trained {
     pub baseline_rmse: f64,
     /// Forecasts these were measured on.
     pub rows: usize,
+    /// How far ahead its point forecasts look, in cycles.
+    pub cap: f64,
     /// Who tells of failure within each horizon, and by what evidence.
     pub contests: Vec<Contest>,
+    /// What the life data say; none with fewer than three failures.
+    pub life: Option<LifeReport>,
+    /// Why the life data speak alone; none where a fleet model serves.
+    pub fleet_problem: Option<String>,
 }
 
 impl TrainedModel {
@@ -138,94 +149,91 @@ impl TrainedModel {
             ..material.fleet.clone()
         };
         let mut learning = |part: f64| progress(part * FLEET_PART);
-        let fitted = FleetModel::fit(&signals, &material.lives, &config, &mut learning)?;
+        let fitted = FleetModel::fit(&signals, &material.lives, &config, &mut learning);
         // A prior needs failures; without enough of them the fleet speaks alone.
-        let life = LifeModel::fit(&[], &material.records, &LifeConfig::default()).ok();
-        let horizons: Vec<f64> = material
-            .horizons_s
-            .iter()
-            .map(|horizon| horizon / material.cycle_s.max(1e-9))
-            .collect();
-        let checked: Vec<Checked<'_>> = fitted
-            .out_of_fold
-            .iter()
-            .map(|row| Checked {
-                asset: row.asset,
-                truth: row.truth,
-                forecast: &row.distribution,
-            })
-            .collect();
-        // Beyond the cap nothing was learned, so nothing is checked there.
-        let within_cap = horizons.iter().copied().filter(|h| *h <= material.cap);
-        let within_cap: Vec<f64> = within_cap.collect();
-        let calibration = Calibration::of(&checked, &within_cap);
-        let doubt = match calibration.as_ref().map(Calibration::judge) {
-            Some(served) => served.doubt().cloned(),
-            None => Some(words("no forecast could be checked", "没有可供检验的预测")),
-        };
+        let life = LifeData::fit(&material.records, material.cycle_s, material.seed);
+        match (fitted, life) {
+            (Ok(fitted), life) => Self::of_fleet(material, fitted, life.ok(), progress),
+            (Err(error @ AnalyticsError::Learning { .. }), Ok((life, report))) => {
+                Ok(Self::of_life(material, life, report, error.to_string()))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn of_fleet(
+        material: &Material,
+        fitted: Fitted,
+        life: Option<(LifeData, LifeReport)>,
+        progress: &mut dyn FnMut(f64) -> ControlFlow<()>,
+    ) -> Result<Trained, AnalyticsError> {
+        let horizons = in_cycles(material);
+        let (calibration, doubt) = check(&fitted.out_of_fold, &horizons, material.cap);
         let (warnings, contests) = warnings::learn(
             material,
             (&fitted.out_of_fold, &horizons, doubt.is_none()),
             progress,
         )?;
-        let ranks = horizons.iter().map(|h| ranks(&fitted.out_of_fold, *h));
-        let (rmse, baseline_rmse) = errors(&fitted.out_of_fold, material.cap);
+        let (life, report) = life.unzip();
         let model = Self {
+            fleet: Some(fitted.model),
+            life,
+            warnings,
+            doubt,
+            ..Self::new(material, &fitted.out_of_fold)
+        };
+        let trained = Trained::new(model, &fitted.out_of_fold, material.cap, calibration);
+        Ok(Trained {
+            contests,
+            life: report,
+            ..trained
+        })
+    }
+
+    /// A model of machines that nobody measured: only how long they last is known.
+    fn of_life(
+        material: &Material,
+        life: LifeData,
+        report: LifeReport,
+        problem: String,
+    ) -> Trained {
+        let rows = life.held_out(&material.records, material.seed);
+        let reach = life.reach;
+        let (calibration, doubt) = check(&rows, &in_cycles(material), reach);
+        let model = Self {
+            life: Some(life),
+            doubt,
+            ..Self::new(material, &rows)
+        };
+        Trained {
+            life: Some(report),
+            fleet_problem: Some(problem),
+            ..Trained::new(model, &rows, reach, calibration)
+        }
+    }
+
+    /// What every model has.
+    fn new(material: &Material, rows: &[OutOfFold]) -> Self {
+        let horizons = in_cycles(material);
+        Self {
             format: FORMAT,
             cycles: material.cycles.clone(),
             component: material.component.clone(),
             horizons_s: material.horizons_s.clone(),
-            ranks: ranks.collect(),
+            ranks: horizons.iter().map(|h| ranks(rows, *h)).collect(),
             inputs: inputs(material),
-            fleet: fitted.model,
-            life,
-            warnings,
-            doubt,
-        };
-        Ok(Trained {
-            model,
-            calibration,
-            rmse,
-            baseline_rmse,
-            rows: fitted.out_of_fold.len(),
-            contests,
-        })
-    }
-
-    /// The bytes of the file.
-    ///
-    /// # Errors
-    /// [`AnalyticsError::StateUnwritable`] when it cannot be encoded.
-    pub fn encode(&self) -> Result<Vec<u8>, AnalyticsError> {
-        postcard::to_allocvec(self).map_err(|source| AnalyticsError::StateUnwritable {
-            key: "a trained model".to_owned(),
-            source,
-        })
-    }
-
-    /// Reads what [`Self::encode`] wrote.
-    ///
-    /// # Errors
-    /// [`AnalyticsError::StateUnreadable`] when the bytes are no model of this format.
-    pub fn decode(bytes: &[u8]) -> Result<Self, AnalyticsError> {
-        let unreadable = |problem: String| AnalyticsError::StateUnreadable {
-            key: "a trained model".to_owned(),
-            problem,
-        };
-        let model: Self = postcard::from_bytes(bytes).map_err(|e| unreadable(e.to_string()))?;
-        let consistent = model
-            .warnings
-            .as_ref()
-            .is_none_or(|warnings| warnings.is_consistent(model.horizons_s.len()));
-        if model.format != FORMAT || !model.fleet.is_consistent() || !consistent {
-            return Err(unreadable("its parts contradict each other".to_owned()));
+            fleet: None,
+            life: None,
+            warnings: None,
+            doubt: None,
         }
-        Ok(model)
     }
 
-    /// The features in order, as the fleet model makes them of the signals.
+    /// The features in order: the signals of the fleet model, and the covariates of the life data.
     pub fn features(&self) -> Vec<String> {
-        self.fleet.signals().to_vec()
+        let signals = self.fleet.iter().flat_map(FleetModel::signals).cloned();
+        let life = self.life.iter().flat_map(|life| life.covariates.names());
+        signals.chain(life).collect()
     }
 
     /// How its numbers may be shown.
@@ -239,9 +247,68 @@ impl TrainedModel {
     }
 
     /// How well the fleet part does on assets it has not seen, by expert.
-    pub fn metrics(&self) -> &super::fleet::Metrics {
-        self.fleet.metrics()
+    pub fn metrics(&self) -> Option<&super::fleet::Metrics> {
+        self.fleet.as_ref().map(FleetModel::metrics)
     }
+
+    /// What the life data say, where there are any.
+    pub fn life(&self) -> Option<&LifeData> {
+        self.life.as_ref()
+    }
+}
+
+impl Trained {
+    fn new(
+        model: TrainedModel,
+        rows: &[OutOfFold],
+        cap: f64,
+        calibration: Option<Calibration>,
+    ) -> Self {
+        let (rmse, baseline_rmse) = errors(rows, cap);
+        Self {
+            model,
+            calibration,
+            rmse,
+            baseline_rmse,
+            rows: rows.len(),
+            cap,
+            contests: Vec::new(),
+            life: None,
+            fleet_problem: None,
+        }
+    }
+}
+
+/// The horizons in cycles.
+fn in_cycles(material: &Material) -> Vec<f64> {
+    let horizons = material.horizons_s.iter();
+    horizons
+        .map(|horizon| horizon / material.cycle_s.max(1e-9))
+        .collect()
+}
+
+/// How forecasts came true, and what speaks against showing them as probabilities. Beyond the cap
+/// nothing was learned, so nothing is checked there.
+fn check(
+    rows: &[OutOfFold],
+    horizons: &[f64],
+    cap: f64,
+) -> (Option<Calibration>, Option<Explanation>) {
+    let checked: Vec<Checked<'_>> = rows
+        .iter()
+        .map(|row| Checked {
+            asset: row.asset,
+            truth: row.truth,
+            forecast: &row.distribution,
+        })
+        .collect();
+    let within_cap: Vec<f64> = horizons.iter().copied().filter(|h| *h <= cap).collect();
+    let calibration = Calibration::of(&checked, &within_cap);
+    let doubt = match calibration.as_ref().map(Calibration::judge) {
+        Some(served) => served.doubt().cloned(),
+        None => Some(words("no forecast could be checked", "没有可供检验的预测")),
+    };
+    (calibration, doubt)
 }
 
 /// What is known only after or because of the failure must not be learned from.

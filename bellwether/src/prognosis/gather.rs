@@ -15,6 +15,7 @@ use analytics::{
     prognosis::{
         cycles::Cycle,
         diary::{ARCHIVE_CODES, Diary},
+        life::PastLife,
         lives::{CycleRow, Life, LifeEnd},
         trained::Watched,
     },
@@ -121,18 +122,25 @@ pub(crate) async fn gather(
     Ok(best.1)
 }
 
-/// What is known of each machine of a kind beside its measurements: what was imported, and what its
-/// devices said.
+/// What is known of each machine of a kind beside its measurements: what was imported, what its
+/// devices said, and when its lives ended.
 ///
 /// # Errors
 /// When the ledger cannot be read.
 pub(crate) async fn diaries(
     service: &Service,
     kind: &AssetModelId,
+    recorded: &[AssetLives],
     lives: &[GatheredLife],
 ) -> Result<BTreeMap<AssetId, Arc<Diary>>> {
     let mut diaries: BTreeMap<AssetId, Diary> = BTreeMap::new();
     let empty = || Diary::new(ARCHIVE_CODES);
+    for asset in recorded {
+        let diary = diaries.entry(asset.asset.clone()).or_insert_with(empty);
+        for end in asset.lives.iter().filter_map(|life| life.to) {
+            diary.life_ended(end.as_micros());
+        }
+    }
     for life in lives {
         let diary = diaries.entry(life.asset.clone()).or_insert_with(empty);
         for (at, code) in &life.heard {
@@ -148,6 +156,39 @@ pub(crate) async fn diaries(
     Ok(shared
         .map(|(asset, diary)| (asset, Arc::new(diary)))
         .collect())
+}
+
+/// The lives on record whose beginning is known, in cycles of so many calendar seconds.
+pub(crate) fn past_lives(
+    recorded: &[AssetLives],
+    diaries: &BTreeMap<AssetId, Arc<Diary>>,
+    cycle_s: f64,
+    now: Timestamp,
+) -> Vec<PastLife> {
+    let mut past = Vec::new();
+    for asset in recorded {
+        let Some(diary) = diaries.get(&asset.asset) else {
+            continue;
+        };
+        for life in &asset.lives {
+            let Some(from) = life.from else { continue };
+            let lasted = |to: Timestamp| to.secs_from(from) / cycle_s;
+            let duration = lasted(life.to.unwrap_or(now));
+            if duration <= 0.0 {
+                continue;
+            }
+            let was_replaced = life.to.is_some() && !life.failed;
+            past.push(PastLife {
+                asset: asset.asset.to_string(),
+                began: from.as_micros(),
+                duration,
+                failed: life.failed,
+                watchable: if was_replaced { duration } else { lasted(now) },
+                diary: Arc::clone(diary),
+            });
+        }
+    }
+    past
 }
 
 /// How many values the rows hold.
@@ -320,3 +361,6 @@ impl Watch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

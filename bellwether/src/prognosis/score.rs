@@ -162,7 +162,9 @@ async fn shadow(
         return Ok(scores);
     }
     let gathered = gather(&trainer.sources, model, lives).await?;
-    let diaries = diaries(&trainer.sources.service, asset_model, &gathered).await?;
+    let service = &trainer.sources.service;
+    let own = std::slice::from_ref(lives);
+    let diaries = diaries(service, asset_model, own, &gathered).await?;
     let Some(watched) = gathered.iter().find(|one| one.ended_at == life.to) else {
         return Ok(scores);
     };

@@ -6,7 +6,7 @@
 //! give the same model, bit for bit.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     sync::{
         Arc,
@@ -19,7 +19,7 @@ use analytics::prognosis::{
     cycles::CycleSpec,
     diary::Diary,
     fleet::FleetConfig,
-    life::LifeRecord,
+    life::PastLife,
     trained::{Material, Trained, TrainedModel},
 };
 use anyhow::{Context, Result, bail};
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     drift::DriftWatch,
-    gather::{GatheredLife, Sources, diaries, gather},
+    gather::{GatheredLife, Sources, diaries, gather, past_lives},
     score::Scorer,
 };
 
@@ -153,7 +153,8 @@ impl Trainer {
         let cycles = CycleSpec::of(model)
             .with_context(|| format!("asset model {} names no signal", job.asset_model))?;
         let (recorded, lives) = self.gather(job, model, spec, stop).await?;
-        let diaries = diaries(&self.sources.service, &job.asset_model, &lives).await?;
+        let of_kind = (&self.sources.service, &job.asset_model);
+        let diaries = diaries(of_kind.0, of_kind.1, &recorded, &lives).await?;
         let past = Past {
             recorded: &recorded,
             lives: &lives,
@@ -161,8 +162,9 @@ impl Trainer {
         };
         let material = material(job, spec, cycles, &past, self.clock.now());
         let calendar_cycle_s = material.cycle_s;
+        let learned_from = LearnedFrom::of(&lives, &material.records, calendar_cycle_s);
         let trained = self.fit(job, material, stop).await?;
-        let mut new = self.describe(job, spec, &lives, &trained)?;
+        let mut new = self.describe(job, spec, learned_from, &trained)?;
         // The calibration counts in cycles; people who read it think in days of the calendar.
         new.metrics["calendar_cycle_s"] = json!(calendar_cycle_s);
         Ok(self.registry.put(new).await?)
@@ -248,13 +250,13 @@ impl Trainer {
         &self,
         job: &TrainingJob,
         spec: &PrognosisSpec,
-        lives: &[GatheredLife],
+        [watched, on_record]: [LearnedFrom; 2],
         trained: &Trained,
     ) -> Result<NewModel> {
-        let times = || lives.iter().flat_map(|life| &life.cycles);
-        let mut assets: Vec<&str> = lives.iter().map(|life| life.asset.as_str()).collect();
-        assets.sort_unstable();
-        assets.dedup();
+        let from = match trained.fleet_problem {
+            None => watched,
+            Some(_) => on_record,
+        };
         let micros = Timestamp::from_micros;
         let bytes = trained.model.encode()?;
         // A model that could not be read again would be found out when it is promoted.
@@ -266,12 +268,12 @@ impl Trainer {
             provenance: Provenance {
                 program: format!("bellwether {}", env!("CARGO_PKG_VERSION")),
                 seed: job.seed,
-                data_from: times().map(|(from, ..)| micros(*from)).min(),
-                data_to: times().map(|(_, to, _)| micros(*to)).max(),
-                assets: assets.len() as u32,
-                lives: lives.len() as u32,
-                failures: lives.iter().filter(|life| life.failed).count() as u32,
-                cycles: times().count() as u64,
+                data_from: from.first.map(micros),
+                data_to: from.last.map(micros),
+                assets: from.assets,
+                lives: from.lives,
+                failures: from.failures,
+                cycles: from.cycles,
                 settings: serde_json::to_value(spec)?,
                 by: job.by.clone(),
             },
@@ -281,11 +283,13 @@ impl Trainer {
                 "rmse_cycles": trained.rmse,
                 "baseline_rmse_cycles": trained.baseline_rmse,
                 "cycle_s": spec.cycle_s,
-                "cap_cycles": spec.cap_cycles,
+                "cap_cycles": trained.cap,
                 "fleet": trained.model.metrics(),
                 "inputs": trained.model.inputs(),
                 "served": trained.model.served(),
                 "contests": trained.contests,
+                "life": trained.life,
+                "fleet_problem": trained.fleet_problem,
             }),
             calibration: serde_json::to_value(&trained.calibration)?,
         })
@@ -319,6 +323,43 @@ impl Trainer {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// What a model was learned from, in numbers.
+struct LearnedFrom {
+    first: Option<i64>,
+    last: Option<i64>,
+    assets: u32,
+    lives: u32,
+    failures: u32,
+    cycles: u64,
+}
+
+impl LearnedFrom {
+    /// Of the lives that were watched, and of those on record.
+    fn of(watched: &[GatheredLife], on_record: &[PastLife], cycle_s: f64) -> [Self; 2] {
+        let number = |assets: BTreeSet<&str>| assets.len() as u32;
+        let times = || watched.iter().flat_map(|life| &life.cycles);
+        let end = |life: &PastLife| life.began + (life.duration * cycle_s * 1e6) as i64;
+        [
+            Self {
+                first: times().map(|(from, ..)| *from).min(),
+                last: times().map(|(_, to, _)| *to).max(),
+                assets: number(watched.iter().map(|life| life.asset.as_str()).collect()),
+                lives: watched.len() as u32,
+                failures: watched.iter().filter(|life| life.failed).count() as u32,
+                cycles: times().count() as u64,
+            },
+            Self {
+                first: on_record.iter().map(|life| life.began).min(),
+                last: on_record.iter().map(end).max(),
+                assets: number(on_record.iter().map(|life| life.asset.as_str()).collect()),
+                lives: on_record.len() as u32,
+                failures: on_record.iter().filter(|life| life.failed).count() as u32,
+                cycles: 0,
+            },
+        ]
     }
 }
 
@@ -357,18 +398,6 @@ fn material(
         horizons_s.sort_by(f64::total_cmp);
         horizons_s.dedup();
     }
-    let record = |life: &service::RecordedLife| {
-        let from = life.from?;
-        let to = life.to.unwrap_or(now);
-        let duration = to.secs_from(from) / cycle_s;
-        (duration > 0.0).then_some(LifeRecord {
-            entered: 0.0,
-            duration,
-            failed: life.failed,
-            covariates: Vec::new(),
-        })
-    };
-    let records = recorded.iter().flat_map(|asset| &asset.lives);
     // Every asset with a life has a diary, if only an empty one.
     let watched = lives.iter().filter_map(|life| {
         let diary = diaries.get(&life.asset)?;
@@ -380,7 +409,7 @@ fn material(
         horizons_s,
         cap: spec.cap_cycles,
         fleet: FleetConfig::default(),
-        records: records.filter_map(record).collect(),
+        records: past_lives(recorded, diaries, cycle_s, now),
         lives: lives.iter().map(GatheredLife::life).collect(),
         watched: watched.collect(),
         cycle_s,

@@ -99,6 +99,12 @@ pub(crate) async fn run(args: TrainArgs) -> Result<()> {
         number("/metrics/rmse_cycles"),
         number("/metrics/baseline_rmse_cycles"),
     );
+    if let Some(life) = card
+        .pointer("/metrics/life")
+        .filter(|life| life.is_object())
+    {
+        tell_of_life(&card, life);
+    }
     if let Some(reason) = card
         .pointer("/metrics/served/reason/en")
         .and_then(Value::as_str)
@@ -109,6 +115,37 @@ pub(crate) async fn run(args: TrainArgs) -> Result<()> {
         println!("it serves from now on");
     }
     Ok(())
+}
+
+/// What the maintenance history alone says, and which facts of machines count.
+fn tell_of_life(card: &Value, life: &Value) {
+    let number = |of: &Value, key: &str| of[key].as_f64().unwrap_or(f64::NAN);
+    println!(
+        "life data: {} lives, {} of them failed, shape {:.2}",
+        number(life, "lives"),
+        number(life, "failures"),
+        number(life, "shape")
+    );
+    if let Some(problem) = card
+        .pointer("/metrics/fleet_problem")
+        .and_then(Value::as_str)
+    {
+        println!("  they speak alone: {problem}");
+    }
+    let effects = life["effects"].as_array().map_or(&[][..], Vec::as_slice);
+    for effect in effects {
+        println!(
+            "  {}: hazard times {:.2} ({:.2} to {:.2}), life times {:.2}",
+            effect["name"].as_str().unwrap_or_default(),
+            number(effect, "hazard_ratio"),
+            number(effect, "hazard_ratio_low"),
+            number(effect, "hazard_ratio_high"),
+            number(effect, "time_ratio")
+        );
+    }
+    if !effects.is_empty() && life["with_covariates"] == false {
+        println!("  not used: machines that were held out are not foreseen better with them");
+    }
 }
 
 /// A job as the API tells it.

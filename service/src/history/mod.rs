@@ -16,7 +16,10 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use telemetry::{
@@ -214,6 +217,21 @@ pub(crate) fn begun(before: &[AssetLives], after: &[AssetLives]) -> Vec<(AssetId
         (known.get(&lives.asset) != Some(&Some(at))).then(|| (lives.asset.clone(), at))
     });
     news.collect()
+}
+
+/// The ends of lives that were not on record before.
+pub(crate) fn ended(before: &[AssetLives], after: &[AssetLives]) -> Vec<(AssetId, Timestamp)> {
+    let ends = |lives: &[AssetLives]| -> BTreeSet<(AssetId, Timestamp)> {
+        let of = |one: &AssetLives| {
+            let ends: Vec<_> = one.lives.iter().filter_map(|life| life.to).collect();
+            let asset = one.asset.clone();
+            ends.into_iter().map(move |at| (asset.clone(), at))
+        };
+        lives.iter().flat_map(of).collect()
+    };
+    let known = ends(before);
+    let news = ends(after).into_iter();
+    news.filter(|end| !known.contains(end)).collect()
 }
 
 /// Cuts time at its marks. Marks need not be in order.

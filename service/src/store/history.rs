@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{Row, Sqlite, Transaction};
-use telemetry::{AssetId, AssetModelId, Event, FailureMode, Outcome, Recorded, Timestamp};
+use telemetry::{
+    AssetId, AssetModelId, Event, FailureMode, INSTALLED_AT, Outcome, Recorded, Timestamp,
+};
 
 use super::{Service, commit, failed};
 use crate::{
@@ -39,8 +41,14 @@ impl Service {
         let before = self.all_lives().await?;
         let (report, mut events) = self.take(kind, csv, options).await?;
         if report.applied {
-            let begun = history::begun(&before, &self.all_lives().await?);
-            let begun = begun.into_iter();
+            let after = self.all_lives().await?;
+            let ended = history::ended(&before, &after).into_iter();
+            events.extend(ended.map(|(asset, at)| Event::Recorded {
+                asset,
+                at,
+                what: Recorded::LifeEnded,
+            }));
+            let begun = history::begun(&before, &after).into_iter();
             events.extend(begun.map(|(asset, at)| Event::LifeBegan { asset, at }));
         }
         Ok((report, events))
@@ -126,8 +134,9 @@ impl Service {
                  UNION SELECT asset FROM history_assets WHERE model = ?1)
              SELECT asset, at, kind, component, code, '' AS facts FROM history_records
                  WHERE kind IN ('maintenance', 'error') AND asset IN of_kind
-             UNION ALL SELECT asset, 0, 'facts', '', '', facts FROM history_assets
-                 WHERE asset IN of_kind
+             UNION ALL SELECT asset, COALESCE(installed_at, 0), 'facts', '',
+                     IIF(installed_at IS NULL, '', 'known'), facts
+                 FROM history_assets WHERE asset IN of_kind
              ORDER BY 1, 2, 3, 4, 5",
         )
         .bind(model.as_str())
@@ -138,9 +147,11 @@ impl Service {
             let asset = AssetId::new(row.get("asset")).ok()?;
             let at = Timestamp::from_micros(row.get("at"));
             let what = match row.get("kind") {
-                "facts" => Recorded::Facts {
-                    facts: serde_json::from_str(row.get("facts")).ok()?,
-                },
+                "facts" => {
+                    let installed = (row.get::<&str, _>("code") == "known").then_some(at);
+                    let facts = serde_json::from_str(row.get("facts")).ok()?;
+                    facts_told(facts, installed)
+                }
                 kind => recorded(kind, row.get("component"), row.get("code"))?,
             };
             Some((asset, at, what))
@@ -204,7 +215,8 @@ impl Service {
                                   ELSE found_mode END
                  FROM work_orders
                  WHERE status = 'completed' AND outcome IS NOT NULL AND asset IN of_kind
-             UNION ALL SELECT asset, NULL, 'asset', '', NULL FROM of_kind
+             UNION ALL SELECT asset, NULL, IIF(asset IN (SELECT id FROM assets), 'kept', 'gone'), '',
+                     NULL FROM of_kind
              ORDER BY 1, 2",
         )
         .bind(query.model.as_str())
@@ -214,7 +226,11 @@ impl Service {
         .map_err(failed(doing))?;
         let model = self.inner.registry.models().get(&query.model);
         let mut marks: BTreeMap<String, Vec<(Timestamp, Mark)>> = BTreeMap::new();
+        let mut gone: BTreeSet<String> = BTreeSet::new();
         for row in &found {
+            if row.get::<&str, _>("kind") == "gone" {
+                gone.insert(row.get("asset"));
+            }
             let marks = marks.entry(row.get("asset")).or_default();
             let at: Option<i64> = row.get("at");
             let mode: Option<&str> = row.get("mode");
@@ -228,9 +244,19 @@ impl Service {
             }
         }
         let lives = marks.into_iter().filter_map(|(asset, marks)| {
+            let mut lives = history::lives(&marks);
+            // A machine that failed and is not in the ledger was scrapped, and lives no more.
+            let failed_at = lives.iter().rev().nth(1).filter(|life| life.failed);
+            let is_over = failed_at.is_some_and(|before| {
+                let last = lives.last();
+                last.is_some_and(|last| last.to.is_none() && last.from == before.to)
+            });
+            if is_over && gone.contains(&asset) {
+                lives.pop();
+            }
             Some(AssetLives {
                 asset: AssetId::new(&asset).ok()?,
-                lives: history::lives(&marks),
+                lives,
             })
         });
         Ok(lives.collect())
@@ -240,10 +266,12 @@ impl Service {
 /// What a row that was taken in tells those who watch the machine; failures are told as lives.
 fn told(entry: &Entry, now: Timestamp) -> Option<Event> {
     let (asset, at, what) = match entry {
-        Entry::Asset { asset, facts, .. } => {
-            let facts = facts.clone();
-            (asset, now, Recorded::Facts { facts })
-        }
+        Entry::Asset {
+            asset,
+            installed_at,
+            facts,
+            ..
+        } => (asset, now, facts_told(facts.clone(), *installed_at)),
         Entry::Record(record) => {
             let what = recorded(&record.kind, &record.component, &record.code)?;
             (&record.asset, record.at, what)
@@ -254,6 +282,14 @@ fn told(entry: &Entry, now: Timestamp) -> Option<Event> {
         at,
         what,
     })
+}
+
+/// Facts with when the machine was installed among them.
+fn facts_told(mut facts: BTreeMap<String, String>, installed_at: Option<Timestamp>) -> Recorded {
+    if let Some(at) = installed_at {
+        facts.insert(INSTALLED_AT.to_owned(), at.to_string());
+    }
+    Recorded::Facts { facts }
 }
 
 /// An inspection renews nothing, and a renewal of the machine as a whole is a life of its own.

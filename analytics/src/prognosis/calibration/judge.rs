@@ -12,7 +12,8 @@ const MIN_ASSETS: usize = 10;
 const COVERAGE: (f64, f64) = (0.72, 0.95);
 /// Standard errors within which a measured coverage is compatible with a bound.
 const TOLERANCE: f64 = 2.0;
-/// What was said and what happened may differ by this much on average.
+/// What was said and what happened may differ by this much on average, beyond what chance makes of
+/// so few rows.
 const MAX_ECE: f64 = 0.05;
 /// With fewer cases of either kind a table of reliability shows nothing.
 const MIN_CASES: f64 = 10.0;
@@ -116,7 +117,7 @@ impl Reliability {
         if cases < MIN_CASES {
             return None;
         }
-        if self.ece > MAX_ECE {
+        if self.ece - self.ece_by_chance() > MAX_ECE {
             let points = 100.0 * self.ece;
             return Some(words(
                 format!("what was said and what happened differ by {points:.0} points"),

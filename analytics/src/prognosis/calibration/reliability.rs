@@ -69,6 +69,16 @@ impl Reliability {
         })
     }
 
+    /// The calibration error that chance makes of so few rows where every probability is honest: the
+    /// mean distance of a share from its expectation, √(2/π) of its standard error, over the bins.
+    pub fn ece_by_chance(&self) -> f64 {
+        let gap = |bin: &Bin| {
+            let p = bin.said.clamp(0.0, 1.0);
+            (std::f64::consts::FRAC_2_PI * bin.rows as f64 * p * (1.0 - p)).sqrt()
+        };
+        self.bins.iter().map(gap).sum::<f64>() / self.rows.max(1) as f64
+    }
+
     /// Brier skill: 1 is perfect, 0 is no better than saying the base rate each time, and less
     /// is worse. 0 when it happened always or never.
     pub fn skill(&self) -> f64 {
@@ -105,5 +115,9 @@ mod tests {
         assert!((table.brier_of_base_rate - 0.16).abs() < 1e-12);
         assert!((table.skill() - (1.0 - 0.159 / 0.16)).abs() < 1e-12);
         assert!(Reliability::of(std::iter::empty()).is_none());
+        // A hundred rows at one half: √(2/π · 0.25/100) = 0.0399.
+        let even = (0..100).map(|at| (0.5, at % 2 == 0));
+        let chance = Reliability::of(even).unwrap().ece_by_chance();
+        assert!((chance - 0.0399).abs() < 1e-4, "{chance}");
     }
 }

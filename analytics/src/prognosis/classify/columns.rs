@@ -39,7 +39,7 @@ impl FactColumn {
     }
 
     fn value(&self, diaries: &[&Diary]) -> f64 {
-        let known = diaries.iter().find_map(|one| one.facts().get(&self.fact));
+        let known = diaries.iter().find_map(|one| one.fact(&self.fact));
         match (known, &self.is) {
             (None, _) => f64::NAN,
             (Some(value), None) => value.trim().parse().unwrap_or(f64::NAN),
@@ -174,7 +174,7 @@ impl Columns {
 
 fn fact_columns<'a>(diaries: impl Iterator<Item = &'a Diary>) -> Vec<FactColumn> {
     let mut levels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (fact, value) in diaries.flat_map(Diary::facts) {
+    for (fact, value) in diaries.flat_map(Diary::told_facts) {
         levels.entry(fact).or_default().insert(value);
     }
     let mut columns = Vec::new();

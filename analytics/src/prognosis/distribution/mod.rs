@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 /// Steps between quantiles; levels are multiples of a hundredth.
 const STEPS: usize = 100;
+/// A level so close to one of the steps is that step: what multiplying by 100 loses.
+const ROUNDING: f64 = 1e-9;
 /// Number of quantiles.
 pub const LEVELS: usize = STEPS + 1;
 /// The hazard now is the mean hazard up to this quantile: an empirical forecast has no density
@@ -123,6 +125,13 @@ impl RulDistribution {
     /// The quantile of a level, which is clamped to 0..=1.
     pub fn quantile(&self, level: f64) -> f64 {
         let at = level.clamp(0.0, 1.0) * STEPS as f64;
+        // 0.55 · 100 is not quite 55, and what follows a level may be infinitely far away.
+        let whole = at.round();
+        let at = if (at - whole).abs() < ROUNDING {
+            whole
+        } else {
+            at
+        };
         let below = (at as usize).min(STEPS);
         let above = (below + 1).min(STEPS);
         between(
@@ -201,6 +210,12 @@ impl RulDistribution {
     #[must_use]
     pub fn capped(&self, cap: f64) -> Self {
         self.map(|q| q.min(cap))
+    }
+
+    /// The same where nothing is said of lives that last longer than `reach`.
+    #[must_use]
+    pub fn endless_beyond(&self, reach: f64) -> Self {
+        self.map(|q| if q > reach { f64::INFINITY } else { q })
     }
 
     /// The same once `elapsed` has passed without a failure: life conditional on being longer,

@@ -42,7 +42,8 @@ impl RulDistribution {
         let finite = self.quantiles().partition_point(|q| q.is_finite());
         let last = finite.checked_sub(1).map(|at| self.quantiles()[at]);
         if finite <= STEPS && last.is_none_or(|last| time > last) {
-            return (self.probability_within(time), 1.0);
+            // Also of a life that was never seen to end, whose time is infinite itself.
+            return (self.probability_within(time.min(f64::MAX)), 1.0);
         }
         (self.probability_before(time), self.probability_within(time))
     }

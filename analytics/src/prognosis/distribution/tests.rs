@@ -185,3 +185,20 @@ proptest! {
         prop_assert!(mean(&capped) <= mean(&moved) + 1e-6);
     }
 }
+
+#[test]
+fn a_life_that_was_not_seen_to_end_lies_anywhere_beyond_what_was_foreseen() {
+    // 60 % of the ends are foreseen within 100; what comes later, or never, is the other 40 %.
+    let said = RulDistribution::from_cdf(&[(0.0, 0.0), (100.0, 0.6)]).unwrap();
+    for late in [101.0, 1e9, f64::INFINITY] {
+        let (low, high) = said.jump(late);
+        assert!(
+            (low - 0.6).abs() < 0.011 && high >= 1.0,
+            "{late}: {low} {high}"
+        );
+    }
+    let beyond = said.endless_beyond(50.0);
+    assert!((beyond.probability_within(50.0) - 0.3).abs() < 0.011);
+    assert!((beyond.jump(f64::INFINITY).0 - 0.3).abs() < 0.011);
+    assert!(beyond.quantile(0.5).is_infinite());
+}

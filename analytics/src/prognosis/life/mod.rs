@@ -5,16 +5,26 @@
 //! assumption ([`kaplan_meier`]) and a Weibull model with what tells assets apart (model, age,
 //! usage), which says of a part of any age how much longer it will last ([`LifeModel`]).
 //!
+//! Which of these count, and whether they serve, is decided by the lives themselves
+//! ([`LifeData`]).
+//!
 //! A life that ended without a failure (replaced while healthy, or still running) is
 //! *censored*: it lasted at least so long. A part that was already running when records begin
 //! is *entered* at its age then: had it failed before, nobody would have noted it. Leaving
 //! either out, or counting them as failures, makes every later order wrong.
 
+mod choice;
+mod covariates;
 mod kaplan_meier;
+mod past;
 mod records;
 mod weibull;
 
+pub use choice::{Effect, LifeData, LifeReport};
+pub use covariates::{Covariates, LeftOut, WhyNot};
+
 pub use kaplan_meier::{KaplanMeier, Step, kaplan_meier};
+pub use past::PastLife;
 pub use records::{LifeEvent, one_hot, records_of};
 pub use weibull::{Coefficient, LifeConfig, LifeModel};
 
@@ -35,5 +45,7 @@ pub struct LifeRecord {
     pub covariates: Vec<f64>,
 }
 
+#[cfg(test)]
+mod chosen;
 #[cfg(test)]
 mod tests;

@@ -73,6 +73,13 @@ pub struct Coefficient {
     spread: f64,
 }
 
+impl Coefficient {
+    /// The standard deviation of the covariate; 0 when it was constant.
+    pub fn spread(&self) -> f64 {
+        self.spread
+    }
+}
+
 /// A fitted model. See the module documentation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LifeModel {
@@ -171,6 +178,27 @@ impl LifeModel {
         (age / self.scale(covariates)).powf(self.shape())
     }
 
+    /// The log-likelihood of a life that the model need not have seen, per unit of time for one
+    /// that failed.
+    pub fn log_likelihood_of(&self, record: &LifeRecord) -> f64 {
+        let covariates = &record.covariates;
+        let summed = |age: f64| self.cumulative_hazard(age.max(0.0), covariates);
+        if !record.failed {
+            return summed(record.entered) - summed(record.duration);
+        }
+        let end = record.duration.max(SHORTEST * self.unit);
+        let entered = summed(record.entered.min(end));
+        self.hazard(end, covariates).ln() - summed(end) + entered
+    }
+
+    /// The median of what is left of a part of this age, without the uncertainty of the
+    /// parameters: cheap enough to ask what each covariate does to it.
+    pub fn median_left(&self, age: f64, covariates: &[f64]) -> f64 {
+        let (scale, shape) = (self.scale(covariates), self.shape());
+        let lived = (age.max(0.0) / scale).powf(shape);
+        scale * (lived + std::f64::consts::LN_2).powf(1.0 / shape) - age.max(0.0)
+    }
+
     /// The remaining life of a part of this age. Covariates that are missing or not a number
     /// count as average.
     pub fn remaining(&self, age: f64, covariates: &[f64]) -> RulDistribution {
@@ -218,6 +246,12 @@ impl LifeModel {
             longest = longest.max(time);
             longest
         })
+    }
+
+    /// Whether a model that came from outside can be worked with.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let n = self.coefficients.len() + 2;
+        self.theta.len() == n && self.covariance.len() == n * n
     }
 
     /// The linear part of the model for an asset.

@@ -11,7 +11,8 @@ use crate::prognosis::{
     combine::combine,
     cycles::CycleSpec,
     distribution::RulDistribution,
-    fleet::{Basis, FleetState},
+    fleet::{Basis, FleetModel, FleetState},
+    life::LifeData,
     lives::{CycleRow, LifeEnd},
     moment::Moment,
     path::features::Aspect,
@@ -22,6 +23,9 @@ use crate::prognosis::{
 const CONTRIBUTIONS: usize = 8;
 /// Similar lives that are told.
 const SIMILAR: usize = 5;
+/// What a contribution of the records is called, before the name of what is known.
+const RECORD_PREFIX: &str = "record/";
+
 /// A model under its name, as it serves.
 #[derive(Debug)]
 pub struct Serving {
@@ -35,10 +39,10 @@ impl Serving {
         Self { id, model }
     }
 
-    fn state(&self, bytes: &[u8]) -> FleetState {
+    fn state(fleet: &FleetModel, bytes: &[u8]) -> FleetState {
         let state = postcard::from_bytes(bytes).ok();
-        let fitting = state.filter(|state| self.model.fleet.fits(state));
-        fitting.unwrap_or_else(|| self.model.fleet.start(None))
+        let fitting = state.filter(|state| fleet.fits(state));
+        fitting.unwrap_or_else(|| fleet.start(None))
     }
 
     fn encoded(state: &FleetState) -> Vec<u8> {
@@ -80,6 +84,80 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// What the calendar says of a machine whose like nobody measured; none when nobody knows when
+    /// its life began.
+    fn outlook_of_life(&self, moment: &Moment<'_>) -> Option<Outlook> {
+        let life = self.model.life.as_ref()?;
+        let lived_s = moment.at.saturating_sub(moment.began?) as f64 / 1e6;
+        let (age, known) = (lived_s.max(0.0) / life.unit_s, life.covariates(moment));
+        let left = life.model.remaining(age, &known).scaled(life.unit_s);
+        let most = life.reach * life.unit_s;
+        let mut outlook = self.told(&left, PrognosisFamily::LifeData, most, moment);
+        outlook.detail.contributions = of_records(life, age, &known, life.unit_s);
+        Some(outlook)
+    }
+
+    /// A distribution of calendar seconds in words; where it does not end, `most` is promised.
+    fn told(
+        &self,
+        life: &RulDistribution,
+        family: PrognosisFamily,
+        most: f64,
+        moment: &Moment<'_>,
+    ) -> Outlook {
+        let quantile = |level: f64| {
+            let quantile = life.quantile(level);
+            if quantile.is_finite() { quantile } else { most }
+        };
+        let fan = FAN.iter().map(|&level| (level, life.quantile(level)));
+        let fan = fan.filter(|(_, rul_s)| rul_s.is_finite());
+        let hazard = life.hazard_now() * 86_400.0;
+        let is_calibrated = self.model.doubt.is_none();
+        Outlook {
+            family,
+            quantiles_s: [quantile(0.1), quantile(0.5), quantile(0.9)],
+            detail: ForecastDetail {
+                component: self.model.component.clone(),
+                fan: fan
+                    .map(|(level, rul_s)| FanQuantile { level, rul_s })
+                    .collect(),
+                within: self.within(life, moment),
+                hazard_per_day: (is_calibrated && hazard.is_finite()).then_some(hazard),
+                ..ForecastDetail::default()
+            },
+        }
+    }
+}
+
+impl LifeData {
+    fn covariates(&self, moment: &Moment<'_>) -> Vec<f64> {
+        self.covariates.row(moment.diaries, moment.began)
+    }
+
+    /// Whether what came from outside can be worked with.
+    pub(super) fn is_consistent(&self) -> bool {
+        let named = self.model.coefficients.iter().map(|one| one.name.clone());
+        named.eq(self.covariates.names()) && self.unit_s > 0.0 && self.model.is_consistent()
+    }
+}
+
+/// By how much each thing that is known of the machine moves the median from that of an average one.
+fn of_records(life: &LifeData, age: f64, known: &[f64], unit_s: f64) -> Vec<ForecastContribution> {
+    let all = life.model.median_left(age, known);
+    let names = life.covariates.names().into_iter().enumerate();
+    let told = names.filter(|(at, _)| known[*at].is_finite());
+    told.map(|(at, name)| {
+        let mut average = known.to_vec();
+        average[at] = f64::NAN;
+        ForecastContribution {
+            feature: format!("{RECORD_PREFIX}{name}"),
+            rul_s: (all - life.model.median_left(age, &average)) * unit_s,
+        }
+    })
+    .collect()
+}
+
 impl Forecaster for Serving {
     fn id(&self) -> &ModelId {
         &self.id
@@ -90,20 +168,31 @@ impl Forecaster for Serving {
     }
 
     fn start(&self, age: Option<f64>) -> Vec<u8> {
-        Self::encoded(&self.model.fleet.start(age))
+        let fleet = self.model.fleet.as_ref();
+        fleet.map_or_else(Vec::new, |fleet| Self::encoded(&fleet.start(age)))
     }
 
     fn push(&self, state: &mut Vec<u8>, row: &CycleRow) {
-        let mut known = self.state(state);
-        self.model.fleet.push(&mut known, row);
+        // Life data look at the calendar alone.
+        let Some(fleet) = &self.model.fleet else {
+            return;
+        };
+        let mut known = Self::state(fleet, state);
+        fleet.push(&mut known, row);
         *state = Self::encoded(&known);
     }
 
     fn outlook(&self, state: &[u8], cycle_s: f64, moment: &Moment<'_>) -> Option<Outlook> {
-        let state = self.state(state);
-        let forecast = self.model.fleet.predict(&state)?;
+        let Some(fleet) = &self.model.fleet else {
+            return self.outlook_of_life(moment);
+        };
+        let state = Self::state(fleet, state);
+        let forecast = fleet.predict(&state)?;
         let prior = self.model.life.as_ref().zip(state.age());
-        let prior = prior.map(|(life, age)| life.remaining(age, &[]));
+        let known = prior.map(|(life, age)| (life, age, life.covariates(moment)));
+        let prior = known
+            .as_ref()
+            .map(|(life, age, known)| life.model.remaining(*age, known));
         let seen = Some((&forecast.distribution, PrognosisFamily::Fleet));
         let combined = combine(prior.as_ref(), seen)?;
         let mut notes = Vec::new();
@@ -113,39 +202,29 @@ impl Forecaster for Serving {
         if !combined.distribution.quantile(0.9).is_finite() {
             notes.push("beyond_cap".to_owned());
         }
+        let mut contributions = Vec::new();
+        if let Some((life, age, known)) = known
+            && combined.family == PrognosisFamily::Combined
+        {
+            contributions = of_records(life, age, &known, cycle_s);
+        }
         // Nothing was learned beyond the cap, so no more than that is promised.
         let life = combined.distribution.scaled(cycle_s);
-        let most = self.model.fleet.cap() * cycle_s;
-        let quantile = |level: f64| {
-            let quantile = life.quantile(level);
-            if quantile.is_finite() { quantile } else { most }
-        };
-        let fan = FAN.iter().map(|&level| (level, life.quantile(level)));
-        let fan = fan.filter(|(_, rul_s)| rul_s.is_finite());
-        let hazard = life.hazard_now() * 86_400.0;
-        let is_calibrated = self.model.doubt.is_none();
-        Some(Outlook {
-            family: combined.family,
-            quantiles_s: [quantile(0.1), quantile(0.5), quantile(0.9)],
-            detail: ForecastDetail {
-                component: self.model.component.clone(),
-                fan: fan
-                    .map(|(level, rul_s)| FanQuantile { level, rul_s })
-                    .collect(),
-                within: self.within(&life, moment),
-                hazard_per_day: (is_calibrated && hazard.is_finite()).then_some(hazard),
-                notes,
-                ..ForecastDetail::default()
-            },
-        })
+        let most = fleet.cap() * cycle_s;
+        let mut outlook = self.told(&life, combined.family, most, moment);
+        outlook.detail.notes = notes;
+        outlook.detail.contributions = contributions;
+        Some(outlook)
     }
 
     fn explain(&self, state: &[u8], cycle_s: f64, detail: &mut ForecastDetail) {
-        let Some(why) = self.model.fleet.explain(&self.state(state)) else {
+        let fleet = self.model.fleet.as_ref();
+        let why = fleet.and_then(|fleet| fleet.explain(&Self::state(fleet, state)));
+        let Some(why) = why else {
             return;
         };
         let contributions = why.contributions.iter().take(CONTRIBUTIONS);
-        detail.contributions = contributions
+        let mut contributions: Vec<_> = contributions
             .map(|part| ForecastContribution {
                 feature: match &part.signal {
                     Some(signal) => format!("{signal}:{}", aspect(part.aspect)),
@@ -154,6 +233,8 @@ impl Forecaster for Serving {
                 rul_s: part.cycles * cycle_s,
             })
             .collect();
+        contributions.append(&mut detail.contributions);
+        detail.contributions = contributions;
         let similar = why.similar.iter().take(SIMILAR);
         detail.similar = similar
             .map(|life| SimilarLife {

@@ -272,3 +272,138 @@ fn a_code_of_the_failure_itself_teaches_nothing() {
     });
     assert!((with - without).abs() < 0.002, "{with} {without}");
 }
+
+/// A hundred and twenty machines on record and no measurement of any: the sturdy ones last twice as
+/// long.
+fn only_orders() -> Material {
+    let past = |at: u32| {
+        let is_frail = at.is_multiple_of(2);
+        let word = if is_frail { "frail" } else { "sturdy" };
+        let facts = [("variant".to_owned(), word.to_owned())];
+        let mut diary = Diary::new(LIVE_CODES);
+        let facts = facts.into_iter().collect();
+        diary.hear(0, &telemetry::Recorded::Facts { facts });
+        let usual = if is_frail { 400.0_f64 } else { 800.0 };
+        // Weibull by inversion at sixty even levels a kind, shape 3.
+        let level = (f64::from(at / 2 * 17 % 60) + 0.5) / 60.0;
+        PastLife {
+            asset: format!("m{at}"),
+            began: 0,
+            duration: usual * (-(1.0 - level).ln()).cbrt(),
+            failed: true,
+            watchable: 3_000.0,
+            diary: Arc::new(diary),
+        }
+    };
+    Material {
+        horizons_s: vec![300.0 * 3_600.0],
+        records: (0..120).map(past).collect(),
+        ..material(Vec::new())
+    }
+}
+
+#[test]
+fn orders_alone_make_a_model_and_a_frail_machine_is_foreseen_to_fail_sooner() {
+    let material = only_orders();
+    let trained = TrainedModel::fit(&material, &mut |_| ControlFlow::Continue(())).unwrap();
+    let report = trained.life.unwrap();
+    assert!(
+        report.with_covariates && trained.fleet_problem.is_some(),
+        "{report:?}"
+    );
+    assert!(
+        trained.rmse < trained.baseline_rmse,
+        "{} {}",
+        trained.rmse,
+        trained.baseline_rmse
+    );
+    let model = TrainedModel::decode(&trained.model.encode().unwrap()).unwrap();
+    assert_eq!(
+        (&model, model.features()),
+        (&trained.model, vec!["variant is sturdy".to_owned()])
+    );
+    assert_eq!(model.served(), Served::Probability);
+    let id = ModelId {
+        asset_model: telemetry::AssetModelId::new("grinder").unwrap(),
+        version: 1,
+        checksum: String::new(),
+    };
+    let serving = Serving::new(id, model);
+    // A hundred hours old; the calendar counts, whatever the pace of cycles is.
+    let outlook = |at: usize, began: Option<i64>| {
+        let moment = Moment {
+            at: 100 * 3_600_000_000,
+            began,
+            diaries: &[&*material.records[at].diary],
+            ..NOTHING
+        };
+        serving.outlook(&serving.start(Some(0.0)), 9_999.0, &moment)
+    };
+    let (frail, sturdy) = (outlook(0, Some(0)).unwrap(), outlook(1, Some(0)).unwrap());
+    assert_eq!(frail.family, PrognosisFamily::LifeData);
+    assert!(
+        2.0 * frail.quantiles_s[1] < sturdy.quantiles_s[1] * 1.2,
+        "{frail:?} {sturdy:?}"
+    );
+    let probability = |outlook: &crate::prognosis::serving::Outlook| {
+        outlook.detail.within[0].probability.unwrap()
+    };
+    assert!(
+        probability(&frail) > 2.0 * probability(&sturdy),
+        "{frail:?} {sturdy:?}"
+    );
+    let why = &frail.detail.contributions[0];
+    assert!(
+        why.feature == "record/variant is sturdy" && why.rul_s < 0.0,
+        "{why:?}"
+    );
+    assert_eq!(outlook(0, None), None);
+}
+
+#[test]
+fn a_model_of_the_format_before_still_serves_as_it_did() {
+    let records = only_orders().records.into_iter();
+    let material = Material {
+        records: records
+            .map(|life| PastLife {
+                duration: life.duration / 6.0,
+                ..life
+            })
+            .collect(),
+        ..wearing()
+    };
+    let model = TrainedModel::fit(&material, &mut |_| ControlFlow::Continue(()))
+        .unwrap()
+        .model;
+    let plain: Vec<_> = material
+        .records
+        .iter()
+        .map(|life| crate::prognosis::life::LifeRecord {
+            entered: 0.0,
+            duration: life.duration,
+            failed: true,
+            covariates: Vec::new(),
+        })
+        .collect();
+    let config = crate::prognosis::life::LifeConfig::default();
+    let life = crate::prognosis::life::LifeModel::fit(&[], &plain, &config).unwrap();
+    let old = super::file::BeforeCovariates {
+        format: 2,
+        cycles: model.cycles.clone(),
+        component: None,
+        horizons_s: model.horizons_s.clone(),
+        fleet: model.fleet.clone().unwrap(),
+        life: Some(life.clone()),
+        warnings: None,
+        doubt: model.doubt.clone(),
+        ranks: model.ranks.clone(),
+        inputs: model.inputs.clone(),
+    };
+    let read = TrainedModel::decode(&postcard::to_allocvec(&old).unwrap()).unwrap();
+    let kept = read.life().unwrap();
+    assert_eq!((&kept.model, kept.covariates.is_empty()), (&life, true));
+    assert_eq!((&read.fleet, &read.ranks), (&model.fleet, &model.ranks));
+    // What it is written as now is read again too.
+    assert_eq!(TrainedModel::decode(&read.encode().unwrap()).unwrap(), read);
+    assert!(TrainedModel::decode(&[7, 0, 0]).is_err());
+}

@@ -227,3 +227,56 @@ fn two_parts() -> telemetry::AssetModel {
 fn component(id: &str) -> telemetry::ComponentId {
     telemetry::ComponentId::new(id).unwrap()
 }
+
+/// What tells lives apart is told to those who watch: when a machine was installed, and the ends of
+/// its lives, each once.
+#[tokio::test]
+async fn an_import_tells_when_machines_were_installed_and_when_their_lives_ended() {
+    let bench = Bench::new();
+    let service = bench.open(Registration::Open).await;
+    let options = HistoryOptions::default();
+    let assets = "asset,model,installed_at\npump-1,centrifugal-pump,1970-01-01T00:05:00Z\n";
+    let take = async |kind, csv: &str| {
+        let taken = service.import_history(kind, csv.as_bytes(), &options).await;
+        taken.unwrap().1
+    };
+    let told = take(HistoryKind::Assets, assets).await;
+    let facts = told.iter().find_map(|event| match event {
+        telemetry::Event::Recorded {
+            what: Recorded::Facts { facts },
+            ..
+        } => Some(facts.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        facts.unwrap()[telemetry::INSTALLED_AT],
+        "1970-01-01T00:05:00Z"
+    );
+    let ends = |events: &[telemetry::Event]| -> Vec<Timestamp> {
+        let end = |event: &telemetry::Event| match event {
+            telemetry::Event::Recorded {
+                at,
+                what: Recorded::LifeEnded,
+                ..
+            } => Some(*at),
+            _ => None,
+        };
+        events.iter().filter_map(end).collect()
+    };
+    assert_eq!(ends(&told), []);
+    let failures = "asset,at\npump-1,1970-01-01T00:20:00Z\n";
+    assert_eq!(
+        ends(&take(HistoryKind::Failures, failures).await),
+        [t(1_200)]
+    );
+    let more = "asset,at\npump-1,1970-01-01T00:20:00Z\npump-1,1970-01-01T00:40:00Z\n";
+    assert_eq!(ends(&take(HistoryKind::Failures, more).await), [t(2_400)]);
+    // Nobody keeps this machine, so after its last failure it does not live on.
+    let query = LivesQuery {
+        model: AssetModelId::new("centrifugal-pump").unwrap(),
+        component: None,
+    };
+    let lives = service.lives(&query).await.unwrap();
+    let ended: Vec<_> = lives[0].lives.iter().map(|life| life.to).collect();
+    assert_eq!(ended, [Some(t(1_200)), Some(t(2_400))]);
+}
