@@ -66,6 +66,8 @@ impl Outcomes {
     }
 
     async fn deliver_all(&self) -> Result<()> {
+        // What an import left that was cut off before the journal had it.
+        self.service.tell_history(&self.journal).await?;
         for closed in self.service.unsent_outcomes().await? {
             self.deliver(&closed).await?;
         }

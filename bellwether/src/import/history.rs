@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use service::{
     HistoryKind, HistoryOptions, HistoryReport, MAX_ONBOARD_BYTES, Service, ServiceConfig,
 };
-use telemetry::{JournalWriter, SystemClock};
+use telemetry::SystemClock;
 
 use crate::{
     app::DataDir,
@@ -288,10 +288,8 @@ impl Folder {
         csv: &[u8],
         options: &HistoryOptions,
     ) -> Result<HistoryReport> {
-        let (report, events) = self.service.import_history(kind, csv, options).await?;
-        for record in service::history::journal_records(events) {
-            self.journal.append(record).await?;
-        }
+        let report = self.service.import_history(kind, csv, options).await?;
+        self.service.tell_history(&self.journal).await?;
         Ok(report)
     }
 }

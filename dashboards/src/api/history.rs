@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use service::{HistoryKind, HistoryOptions, HistoryRecord, HistoryReport};
-use telemetry::{AssetId, JournalWriter, Timestamp};
+use telemetry::{AssetId, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -112,14 +112,12 @@ pub(crate) async fn import(
     asked: Asked,
     Raw(csv): Raw<MAX_BODY_BYTES>,
 ) -> Result<Response, Problem> {
-    let (report, events) = api
+    let report = api
         .parts
         .service
         .import_history(asked.kind, &csv, &asked.options)
         .await?;
-    for record in service::history::journal_records(events) {
-        api.parts.journal.append(record).await?;
-    }
+    api.parts.service.tell_history(&api.parts.journal).await?;
     if report.errors.is_empty() {
         return Ok(Json(report).into_response());
     }

@@ -22,9 +22,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use telemetry::{
-    AssetId, AssetModelId, ComponentId, Event, FailureMode, JournalRecord, Outcome, Timestamp,
-};
+use telemetry::{AssetId, AssetModelId, ComponentId, FailureMode, Outcome, Timestamp};
 
 use crate::OnboardError;
 
@@ -190,20 +188,7 @@ pub struct LivesQuery {
 
 /// Events of one journal record: a few hundred kilobytes, where a whole file of history would hold
 /// up whoever follows.
-const EVENTS_AT_ONCE: usize = 5_000;
-
-/// Events as records for the journal, in order.
-pub fn journal_records(mut events: Vec<Event>) -> Vec<JournalRecord> {
-    let mut records = Vec::new();
-    while !events.is_empty() {
-        let rest = events.split_off(events.len().min(EVENTS_AT_ONCE));
-        records.push(JournalRecord {
-            events: std::mem::replace(&mut events, rest),
-            ..JournalRecord::default()
-        });
-    }
-    records
-}
+pub(crate) const EVENTS_AT_ONCE: usize = 5_000;
 
 /// The assets whose present life is known to have begun at another time than before, and when.
 pub(crate) fn begun(before: &[AssetLives], after: &[AssetLives]) -> Vec<(AssetId, Timestamp)> {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 use telemetry::{
-    AssetId, AssetModelId, Event, FailureMode, INSTALLED_AT, Outcome, Recorded, Timestamp,
+    AssetId, AssetModelId, Event, FailureMode, INSTALLED_AT, JournalRecord, JournalWriter, Outcome,
+    PortError, Recorded, Timestamp,
 };
 
 use super::{Service, commit, failed};
@@ -18,6 +19,9 @@ use crate::{
 /// Assets listed that the ledger does not know: enough to see a wrong prefix.
 const MAX_STRANGERS: usize = 20;
 
+/// Characters that are shown of a row that cannot be read.
+const SHOWN_CHARS: usize = 40;
+
 /// What became of a row.
 enum Became {
     New,
@@ -27,8 +31,8 @@ enum Became {
 
 impl Service {
     /// Takes in a file of the past: all of it, or with any error nothing. What follows for those
-    /// who watch the machines comes back as events for the journal, so that a replay hears it at
-    /// the same place: what is newly known, and where present lives began.
+    /// who watch the machines (what is newly known, and where lives ended and present ones began)
+    /// is written down in the same transaction; [`Self::tell_history`] tells it to the journal.
     ///
     /// # Errors
     /// [`ServiceError::Database`] and [`ServiceError::Unreadable`]. What is wrong with the file is in the report.
@@ -37,45 +41,7 @@ impl Service {
         kind: HistoryKind,
         csv: &[u8],
         options: &HistoryOptions,
-    ) -> Result<(HistoryReport, Vec<Event>), ServiceError> {
-        let before = self.all_lives().await?;
-        let (report, mut events) = self.take(kind, csv, options).await?;
-        if report.applied {
-            let after = self.all_lives().await?;
-            let ended = history::ended(&before, &after).into_iter();
-            events.extend(ended.map(|(asset, at)| Event::Recorded {
-                asset,
-                at,
-                what: Recorded::LifeEnded,
-            }));
-            let begun = history::begun(&before, &after).into_iter();
-            events.extend(begun.map(|(asset, at)| Event::LifeBegan { asset, at }));
-        }
-        Ok((report, events))
-    }
-
-    /// The lives of every kind of machine that is learned.
-    async fn all_lives(&self) -> Result<Vec<AssetLives>, ServiceError> {
-        let mut all = Vec::new();
-        for model in self.inner.registry.models().values() {
-            let Some(spec) = &model.prognosis else {
-                continue;
-            };
-            let query = LivesQuery {
-                model: model.id.clone(),
-                component: spec.component.clone(),
-            };
-            all.extend(self.lives(&query).await?);
-        }
-        Ok(all)
-    }
-
-    async fn take(
-        &self,
-        kind: HistoryKind,
-        csv: &[u8],
-        options: &HistoryOptions,
-    ) -> Result<(HistoryReport, Vec<Event>), ServiceError> {
+    ) -> Result<HistoryReport, ServiceError> {
         let doing = "importing a history";
         let mut problems = Problems::default();
         let (entries, rows) = history::read(csv, kind, options, self.now(), &mut problems);
@@ -85,15 +51,125 @@ impl Service {
             ..HistoryReport::default()
         };
         (report.errors, report.more_errors) = problems.into_sorted();
-        let mut events = Vec::new();
         if !report.errors.is_empty() {
-            return Ok((report, events));
+            return Ok(report);
         }
         let mut tx = self.begin(doing).await?;
-        for entry in &entries {
+        let before = self.all_lives(&mut tx).await?;
+        let mut events = self.take(&mut tx, &entries, &mut report).await?;
+        if options.dry_run {
+            // Dropped without a commit: nothing of it is written.
+            return Ok(report);
+        }
+        let after = self.all_lives(&mut tx).await?;
+        let ended = history::ended(&before, &after).into_iter();
+        events.extend(ended.map(|(asset, at)| Event::Recorded {
+            asset,
+            at,
+            what: Recorded::LifeEnded,
+        }));
+        let begun = history::begun(&before, &after).into_iter();
+        events.extend(begun.map(|(asset, at)| Event::LifeBegan { asset, at }));
+        for events in events.chunks(history::EVENTS_AT_ONCE) {
+            sqlx::query("INSERT INTO history_outbox (events) VALUES (?)")
+                .bind(serde_json::json!(events).to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        }
+        commit(tx, doing).await?;
+        report.applied = true;
+        Ok(report)
+    }
+
+    /// Tells the journal what imports have to tell, oldest first; also what an import left that
+    /// was cut off. Each record is ticked off when the journal has it; one that is told twice, because
+    /// the program died in between, changes nothing.
+    ///
+    /// # Errors
+    /// When the database or the journal fails; what is left is told by the next call.
+    pub async fn tell_history(&self, journal: &dyn JournalWriter) -> Result<(), PortError> {
+        // One at a time: of two at once the later events could come first.
+        let _turn = self.inner.telling.lock().await;
+        while let Some((number, events)) = self.untold_history().await? {
+            let record = JournalRecord {
+                events,
+                ..JournalRecord::default()
+            };
+            journal.append(record).await?;
+            self.history_told(number).await?;
+        }
+        Ok(())
+    }
+
+    /// The oldest events that the journal may not have yet, and their number.
+    ///
+    /// # Errors
+    /// [`ServiceError::Database`] and [`ServiceError::Unreadable`].
+    pub async fn untold_history(&self) -> Result<Option<(i64, Vec<Event>)>, ServiceError> {
+        let doing = "reading what imports have to tell";
+        let found: Option<(i64, String)> =
+            sqlx::query_as("SELECT number, events FROM history_outbox ORDER BY number LIMIT 1")
+                .fetch_optional(&self.inner.read)
+                .await
+                .map_err(failed(doing))?;
+        let Some((number, text)) = found else {
+            return Ok(None);
+        };
+        let events = serde_json::from_str(&text).map_err(|_| ServiceError::Unreadable {
+            row: format!("history_outbox {number}"),
+            column: "events",
+            value: text.chars().take(SHOWN_CHARS).collect(),
+        })?;
+        Ok(Some((number, events)))
+    }
+
+    /// Ticks off what the journal has.
+    ///
+    /// # Errors
+    /// [`ServiceError::Database`].
+    pub async fn history_told(&self, number: i64) -> Result<(), ServiceError> {
+        let doing = "ticking off what an import had to tell";
+        let mut tx = self.begin(doing).await?;
+        sqlx::query("DELETE FROM history_outbox WHERE number = ?")
+            .bind(number)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        commit(tx, doing).await
+    }
+
+    /// The lives of every kind of machine that is learned.
+    async fn all_lives(
+        &self,
+        database: &mut SqliteConnection,
+    ) -> Result<Vec<AssetLives>, ServiceError> {
+        let mut all = Vec::new();
+        for model in self.inner.registry.models().values() {
+            let Some(spec) = &model.prognosis else {
+                continue;
+            };
+            let query = LivesQuery {
+                model: model.id.clone(),
+                component: spec.component.clone(),
+            };
+            all.extend(self.lives_in(database, &query).await?);
+        }
+        Ok(all)
+    }
+
+    /// Writes the rows down; what they tell comes back.
+    async fn take(
+        &self,
+        tx: &mut Transaction<'static, Sqlite>,
+        entries: &[Entry],
+        report: &mut HistoryReport,
+    ) -> Result<Vec<Event>, ServiceError> {
+        let mut events = Vec::new();
+        for entry in entries {
             let became = match entry {
-                Entry::Asset { .. } => put_asset(&mut tx, entry).await?,
-                Entry::Record(record) => put_record(&mut tx, record, self.now()).await?,
+                Entry::Asset { .. } => put_asset(tx, entry).await?,
+                Entry::Record(record) => put_record(tx, record, self.now()).await?,
             };
             // A note that was mended tells nothing new.
             if matches!(
@@ -108,14 +184,8 @@ impl Service {
                 Became::Known => report.unchanged += 1,
             }
         }
-        report.not_in_ledger = strangers(&mut tx, &entries).await?;
-        if options.dry_run {
-            // Dropped without a commit: nothing of it is written.
-            return Ok((report, Vec::new()));
-        }
-        commit(tx, doing).await?;
-        report.applied = true;
-        Ok((report, events))
+        report.not_in_ledger = strangers(tx, entries).await?;
+        Ok(events)
     }
 
     /// What was imported about the assets of a kind beside their failures: error codes, renewals of
@@ -200,6 +270,16 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Database`].
     pub async fn lives(&self, query: &LivesQuery) -> Result<Vec<AssetLives>, ServiceError> {
+        let acquired = self.inner.read.acquire().await;
+        let mut database = acquired.map_err(failed("reading lives"))?;
+        self.lives_in(&mut database, query).await
+    }
+
+    async fn lives_in(
+        &self,
+        database: &mut SqliteConnection,
+        query: &LivesQuery,
+    ) -> Result<Vec<AssetLives>, ServiceError> {
         let doing = "reading lives";
         let found = sqlx::query(
             "WITH of_kind AS (
@@ -221,7 +301,7 @@ impl Service {
         )
         .bind(query.model.as_str())
         .bind(query.component.as_ref().map(ToString::to_string))
-        .fetch_all(&self.inner.read)
+        .fetch_all(&mut *database)
         .await
         .map_err(failed(doing))?;
         let model = self.inner.registry.models().get(&query.model);

@@ -90,6 +90,8 @@ struct Inner {
     /// Held from the start of a transaction that changes devices or assets until the registry
     /// shows it, so that the registry changes in the order of the commits.
     registering: Mutex<()>,
+    /// Held while the journal is told what imports have to tell.
+    telling: Mutex<()>,
 }
 
 impl std::fmt::Debug for Service {
@@ -153,6 +155,7 @@ impl Service {
                 planning: config.planning,
                 connectors: config.connectors,
                 registering: Mutex::new(()),
+                telling: Mutex::new(()),
             }),
         })
     }

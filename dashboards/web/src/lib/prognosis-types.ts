@@ -106,6 +106,16 @@ export interface Calibration {
   horizons: { horizon: number; reliability: Reliability }[];
 }
 
+/** How long machines last by their records, and what of them counts. */
+export interface LifeReport {
+  lives: number;
+  failures: number;
+  shape: number;
+  with_covariates: boolean;
+  effects: { name: string; per: number; hazard_ratio: number; hazard_ratio_low: number; hazard_ratio_high: number; time_ratio: number }[];
+  left_out: { name: string; why: 'too_rare' | 'too_seldom_known' | 'too_many_values' | 'too_few_failures' }[];
+}
+
 /** How a model did in training; members are missing where an older program trained it. */
 export interface ModelMetrics {
   rows?: number;
@@ -116,6 +126,10 @@ export interface ModelMetrics {
   /** Usual calendar time of a cycle. */
   calendar_cycle_s?: number;
   cap_cycles?: number;
+  /** What the records alone say; null with fewer than three failures. */
+  life?: LifeReport | null;
+  /** Why the records are the whole model; null where a fleet model serves. */
+  fleet_problem?: string | null;
   served?: { served: 'probability' } | { served: 'rank'; reason: Label };
 }
 

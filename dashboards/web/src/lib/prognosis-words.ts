@@ -76,8 +76,19 @@ export const stepWord = (step: string): string => STEP[step]?.() ?? spaced(step)
 export const recordWord = (kind: string): string => RECORD[kind]?.() ?? spaced(kind);
 export const historyWords = (kind: HistoryKind): { name: string; what: string } => ({ name: HISTORY[kind][0](), what: HISTORY[kind][1]() });
 
+/** What the records know of a machine is told under this name. */
+const OF_RECORDS = 'record/';
+
+/** A fact of a machine, as a model of life data names it. */
+export function factWord(name: string): string {
+  if (name === 'age_at_start_days') return m.record_age();
+  if (name === 'earlier_lives') return m.record_earlier();
+  return name.replace(' is ', ' = ');
+}
+
 /** A contributing feature in plain words: `age`, or `<signal>:<aspect>`. */
 export function contributionWord(feature: string, name: (signal: string) => string): string {
+  if (feature.startsWith(OF_RECORDS)) return factWord(feature.slice(OF_RECORDS.length));
   const cut = feature.lastIndexOf(':');
   if (cut < 0) return ASPECT_OF_ALL[feature]?.() ?? name(feature);
   const signal = name(feature.slice(0, cut));

@@ -1,10 +1,56 @@
 use super::*;
-use telemetry::Recorded;
+use telemetry::{BoxFuture, Event, JournalRecord, JournalWriter, Offset, PortError, Recorded};
 
-use crate::{HistoryKind, HistoryOptions, LivesQuery, RecordedLife};
+use crate::{HistoryKind, HistoryOptions, HistoryReport, LivesQuery, RecordedLife};
 
 const FAILURES: &str = "asset,at,component\npump-1,1970-01-01T00:20:00Z,seal\n\
                         pump-9,1970-01-01T00:10:00Z,\n";
+
+/// What came of an import, and what it told.
+async fn imported(
+    service: &Service,
+    kind: HistoryKind,
+    csv: &[u8],
+    options: &HistoryOptions,
+) -> Result<(HistoryReport, Vec<Event>), ServiceError> {
+    let report = service.import_history(kind, csv, options).await?;
+    let journal = Told::default();
+    service.tell_history(&journal).await.unwrap();
+    let events = journal.0.lock().unwrap().drain(..).collect();
+    Ok((report, events))
+}
+
+/// A journal that remembers, and refuses while it is broken.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<Event>>, std::sync::atomic::AtomicBool);
+
+impl JournalWriter for Told {
+    fn append(&self, record: JournalRecord) -> BoxFuture<'_, Result<Offset, PortError>> {
+        Box::pin(async move {
+            if self.1.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err(PortError::Unavailable {
+                    what: "the journal",
+                    source: None,
+                });
+            }
+            let mut told = self.0.lock().unwrap();
+            told.extend(record.events);
+            Ok(Offset(told.len() as u64))
+        })
+    }
+}
+
+/// A service system that knows pumps whose remaining life is forecast.
+async fn of_forecast_pumps(bench: &Bench) -> Service {
+    let mut model = two_parts();
+    model.prognosis = Some(telemetry::PrognosisSpec::default());
+    let config = ServiceConfig {
+        models: Arc::new(BTreeMap::from([(model.id.clone(), Arc::new(model))])),
+        ..ServiceConfig::default()
+    };
+    let clock = Arc::new(bench.clock.clone());
+    Service::open(&bench.path, config, clock).await.unwrap()
+}
 
 fn dry() -> HistoryOptions {
     HistoryOptions {
@@ -18,18 +64,17 @@ async fn a_history_is_taken_once_whole_and_not_at_all_when_it_is_only_asked_for(
     let bench = Bench::new();
     let service = bench.open(Registration::Open).await;
     let (kind, csv) = (HistoryKind::Failures, FAILURES.as_bytes());
-    let (asked, events) = service.import_history(kind, csv, &dry()).await.unwrap();
+    let (asked, events) = imported(&service, kind, csv, &dry()).await.unwrap();
     assert_eq!((asked.applied, asked.new, asked.rows), (false, 2, 2));
     assert_eq!(events, []);
     assert_eq!(service.history(None, 10).await.unwrap(), []);
     let options = HistoryOptions::default();
-    let (first, _) = service.import_history(kind, csv, &options).await.unwrap();
-    let (again, _) = service.import_history(kind, csv, &options).await.unwrap();
+    let (first, _) = imported(&service, kind, csv, &options).await.unwrap();
+    let (again, _) = imported(&service, kind, csv, &options).await.unwrap();
     assert_eq!((first.new, first.unchanged), (2, 0));
     assert_eq!((again.new, again.unchanged), (0, 2));
     let bad = format!("{FAILURES},1970-01-01T00:30:00Z,seal\n");
-    let (refused, _) = service
-        .import_history(kind, bad.as_bytes(), &options)
+    let (refused, _) = imported(&service, kind, bad.as_bytes(), &options)
         .await
         .unwrap();
     assert_eq!((refused.applied, refused.errors.len()), (false, 1));
@@ -49,7 +94,7 @@ async fn lives_come_from_the_history_and_from_orders() {
         (HistoryKind::Assets, assets),
         (HistoryKind::Failures, FAILURES),
     ] {
-        let report = service.import_history(kind, csv.as_bytes(), &options).await;
+        let report = imported(&service, kind, csv.as_bytes(), &options).await;
         assert_eq!(report.unwrap().0.errors, []);
     }
     let raised = advisory("C-1", "pump-1", Severity::Critical);
@@ -102,8 +147,7 @@ async fn an_order_ends_the_life_of_what_was_mended_when_the_machine_says_so() {
     let assets = "asset,model,installed_at\npump-1,centrifugal-pump,1970-01-01T00:05:00Z\n";
     let options = HistoryOptions::default();
     let kind = HistoryKind::Assets;
-    service
-        .import_history(kind, assets.as_bytes(), &options)
+    imported(&service, kind, assets.as_bytes(), &options)
         .await
         .unwrap();
     let (mei, none) = (name("Mei"), Note::empty());
@@ -168,18 +212,17 @@ async fn what_is_on_record_beside_failures_is_told_once_and_kept() {
     ];
     let mut told = Vec::new();
     for (kind, csv) in files {
-        let (_, events) = service
-            .import_history(kind, csv.as_bytes(), &options)
+        let (_, events) = imported(&service, kind, csv.as_bytes(), &options)
             .await
             .unwrap();
         told.extend(events);
-        let again = service.import_history(kind, csv.as_bytes(), &options).await;
+        let again = imported(&service, kind, csv.as_bytes(), &options).await;
         assert_eq!(again.unwrap().1, []);
     }
     let told: Vec<_> = told
         .into_iter()
         .filter_map(|event| match event {
-            telemetry::Event::Recorded { at, what, .. } => Some((at, what)),
+            Event::Recorded { at, what, .. } => Some((at, what)),
             _ => None,
         })
         .collect();
@@ -233,16 +276,16 @@ fn component(id: &str) -> telemetry::ComponentId {
 #[tokio::test]
 async fn an_import_tells_when_machines_were_installed_and_when_their_lives_ended() {
     let bench = Bench::new();
-    let service = bench.open(Registration::Open).await;
+    let service = of_forecast_pumps(&bench).await;
     let options = HistoryOptions::default();
     let assets = "asset,model,installed_at\npump-1,centrifugal-pump,1970-01-01T00:05:00Z\n";
     let take = async |kind, csv: &str| {
-        let taken = service.import_history(kind, csv.as_bytes(), &options).await;
+        let taken = imported(&service, kind, csv.as_bytes(), &options).await;
         taken.unwrap().1
     };
     let told = take(HistoryKind::Assets, assets).await;
     let facts = told.iter().find_map(|event| match event {
-        telemetry::Event::Recorded {
+        Event::Recorded {
             what: Recorded::Facts { facts },
             ..
         } => Some(facts.clone()),
@@ -252,9 +295,9 @@ async fn an_import_tells_when_machines_were_installed_and_when_their_lives_ended
         facts.unwrap()[telemetry::INSTALLED_AT],
         "1970-01-01T00:05:00Z"
     );
-    let ends = |events: &[telemetry::Event]| -> Vec<Timestamp> {
-        let end = |event: &telemetry::Event| match event {
-            telemetry::Event::Recorded {
+    let ends = |events: &[Event]| -> Vec<Timestamp> {
+        let end = |event: &Event| match event {
+            Event::Recorded {
                 at,
                 what: Recorded::LifeEnded,
                 ..
@@ -279,4 +322,59 @@ async fn an_import_tells_when_machines_were_installed_and_when_their_lives_ended
     let lives = service.lives(&query).await.unwrap();
     let ended: Vec<_> = lives[0].lives.iter().map(|life| life.to).collect();
     assert_eq!(ended, [Some(t(1_200)), Some(t(2_400))]);
+}
+
+/// A program that dies when the database has an import and the journal has not, and one whose
+/// journal refuses, lose nothing of what it tells.
+#[tokio::test]
+async fn what_an_import_has_to_tell_outlives_the_program() {
+    let bench = Bench::new();
+    let options = HistoryOptions::default();
+    let assets = "asset,model,installed_at\npump-1,centrifugal-pump,1970-01-01T00:05:00Z\n";
+    let errors = "asset,at,code\npump-1,1970-01-01T00:10:00Z,error3\n";
+    let journal = Told::default();
+    let service = of_forecast_pumps(&bench).await;
+    // The import is committed, and nobody tells the journal: the program ends here.
+    let (kind, csv) = (HistoryKind::Assets, assets.as_bytes());
+    assert!(
+        service
+            .import_history(kind, csv, &options)
+            .await
+            .unwrap()
+            .applied
+    );
+    service.close().await;
+    let service = of_forecast_pumps(&bench).await;
+    let (kind, csv) = (HistoryKind::Errors, errors.as_bytes());
+    assert!(
+        service
+            .import_history(kind, csv, &options)
+            .await
+            .unwrap()
+            .applied
+    );
+    journal.1.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(service.tell_history(&journal).await.is_err());
+    journal.1.store(false, std::sync::atomic::Ordering::Relaxed);
+    service.tell_history(&journal).await.unwrap();
+    let told = |journal: &Told| -> Vec<&'static str> {
+        let word = |event: &Event| match event {
+            Event::Recorded {
+                what: Recorded::Facts { .. },
+                ..
+            } => "facts",
+            Event::Recorded {
+                what: Recorded::Code { .. },
+                ..
+            } => "code",
+            Event::LifeBegan { .. } => "began",
+            _ => "other",
+        };
+        journal.0.lock().unwrap().iter().map(word).collect()
+    };
+    assert_eq!(told(&journal), ["facts", "began", "code"]);
+    // All is told: another look, and the same file again, tell nothing more.
+    service.tell_history(&journal).await.unwrap();
+    assert_eq!(imported(&service, kind, csv, &options).await.unwrap().1, []);
+    assert_eq!(told(&journal).len(), 3);
 }
