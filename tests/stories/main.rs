@@ -16,6 +16,7 @@ mod closed_registration_refuses_strangers;
 mod codes_foretell_a_failure;
 mod demo_ends_with_one_json;
 mod evidence_is_computed_again;
+mod fewer_people_than_problems;
 mod fleet_is_let_in;
 mod fuzz_targets_are_listed;
 mod house_in_order;

@@ -27,10 +27,10 @@ use super::{
 };
 
 /// Alarms in vain before anything waits.
-const ENOUGH: usize = 3;
+pub const ENOUGH: usize = 3;
 /// Of the alarms that grew one in so many has to have passed; of the abrupt ones no more than one
 /// in so many may have been right.
-const ONE_IN: usize = 4;
+pub const ONE_IN: usize = 4;
 /// Alarms that are looked at, the newest.
 const MAX_LOOKED_AT: usize = 20;
 /// The longest wait: what stands for a week is worth a look whatever it is.
