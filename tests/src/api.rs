@@ -101,6 +101,22 @@ impl Api {
         Ok(answer)
     }
 
+    /// Brings a proposed order to work under way: a planner agrees and sets the time, as RFC 3339,
+    /// and the engineer begins.
+    ///
+    /// # Errors
+    /// When a step is refused.
+    pub async fn begin_work(&self, order: &str, engineer: &Value, at: &str) -> Result<()> {
+        let path = |step: &str| format!("/work-orders/{order}/{step}");
+        let by = json!({"by": "planner"});
+        self.do_post(&path("approve"), &by).await?;
+        let to = json!({"by": "planner", "engineer": engineer["id"], "scheduled_for": at});
+        self.do_post(&path("schedule"), &to).await?;
+        self.do_post(&path("start"), &json!({"by": engineer["name"]}))
+            .await?;
+        Ok(())
+    }
+
     /// Patches and expects success.
     ///
     /// # Errors

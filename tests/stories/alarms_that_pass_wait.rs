@@ -47,14 +47,10 @@ async fn is_looked_at(api: &Api, engineer: &Value, at: i64) -> Result<()> {
     open_case(api, |case| !case["cleared_at"].is_null()).await?;
     let order = until("an order", SOON, async || proposed(api).await).await?;
     let id = order["id"].as_str().context("an id")?;
-    let path = |step: &str| format!("/work-orders/{id}/{step}");
-    api.do_post(&path("approve"), &json!({"by": "planner"}))
-        .await?;
-    let to = json!({"by": "planner", "engineer": engineer["id"], "scheduled_for": iso(at)?});
-    api.do_post(&path("schedule"), &to).await?;
-    api.do_post(&path("start"), &json!({"by": "Li Na"})).await?;
+    api.begin_work(id, engineer, &iso(at)?).await?;
     let end = json!({"by": "Li Na", "outcome": "no_fault_found", "note": "cool by now"});
-    api.do_post(&path("complete"), &end).await?;
+    api.do_post(&format!("/work-orders/{id}/complete"), &end)
+        .await?;
     until("the case to close", SOON, async || {
         let open = api.all("/cases?status=open&asset=pump-7").await?;
         Ok(open.is_empty().then_some(()))

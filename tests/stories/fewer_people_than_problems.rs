@@ -110,19 +110,11 @@ async fn the_most_urgent_case_becomes_an_order_and_the_other_waits_in_sight() ->
         "{urgent} {other}"
     );
 
-    // The planner agrees, which makes room for the next proposal.
+    // The work begins, which makes room for the next proposal; and oil is drained for it.
     let id = urgent["work_order"].as_str().context("an order")?;
-    let path = |step: &str| format!("/work-orders/{id}/{step}");
-    api.do_post(&path("approve"), &json!({"by": "planner"}))
-        .await?;
+    api.begin_work(id, &engineer, &iso(now_ms())?).await?;
     let other = open_case(&api, "pump-2", "an order", has_order).await?;
     ensure!(other["watch_list"].is_null(), "{other}");
-
-    // While Li Na works on it, its oil is drained.
-    let at = iso(now_ms())?;
-    let to = json!({"by": "planner", "engineer": engineer["id"], "scheduled_for": at});
-    api.do_post(&path("schedule"), &to).await?;
-    api.do_post(&path("start"), &json!({"by": "Li Na"})).await?;
     send(&mut line, "pump-1", 120.0, 10.0).await?;
     let is_drained = |case: &Value| case["failure_mode"] == "seal-leak";
     let drained = |case: &Value| is_drained(case) && case["suppressed"]["reason"] == "maintenance";
@@ -131,7 +123,8 @@ async fn the_most_urgent_case_becomes_an_order_and_the_other_waits_in_sight() ->
 
     // What the visit was worth opens to its order and its case.
     let end = json!({"by": "Li Na", "outcome": "confirmed", "failure_mode": "bearing-wear"});
-    api.do_post(&path("complete"), &end).await?;
+    api.do_post(&format!("/work-orders/{id}/complete"), &end)
+        .await?;
     let worth = until("the ledger", SOON, async || {
         let lines = api.all("/savings?by=none").await?;
         Ok(lines.into_iter().find(|line| line["avoided"]["count"] == 1))

@@ -167,15 +167,11 @@ async fn finds_nothing(api: &Api, engineer: &Value, day: i64) -> Result<()> {
     })
     .await?;
     let id = order["id"].as_str().context("an id")?;
-    let path = |step: &str| format!("/work-orders/{id}/{step}");
-    api.do_post(&path("approve"), &json!({"by": "planner"}))
-        .await?;
     let at = iso(START_MS + day * DAY_MS)?;
-    let schedule = json!({"by": "planner", "engineer": engineer["id"], "scheduled_for": at});
-    api.do_post(&path("schedule"), &schedule).await?;
-    api.do_post(&path("start"), &json!({"by": "Li Na"})).await?;
+    api.begin_work(id, engineer, &at).await?;
     let end = json!({"by": "Li Na", "outcome": "no_fault_found", "note": "sun on the housing"});
-    api.do_post(&path("complete"), &end).await?;
+    api.do_post(&format!("/work-orders/{id}/complete"), &end)
+        .await?;
     until("the case to close", SOON, async || {
         let open = api.all("/cases?status=open&asset=pump-7").await?;
         Ok(open.is_empty().then_some(()))
