@@ -53,6 +53,10 @@ impl Outcomes {
     /// Never; the signature is that of every part that runs.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<()> {
         while !stop.is_cancelled() {
+            // What an import left that was cut off before the journal had it. It holds up no outcome.
+            if let Err(error) = self.service.tell_history(&self.journal).await {
+                tracing::warn!(%error, "what was imported waits in the outbox");
+            }
             if let Err(error) = self.deliver_all().await {
                 tracing::warn!(error = format!("{error:#}"), "outcomes wait in the outbox");
             }
@@ -66,8 +70,6 @@ impl Outcomes {
     }
 
     async fn deliver_all(&self) -> Result<()> {
-        // What an import left that was cut off before the journal had it.
-        self.service.tell_history(&self.journal).await?;
         for closed in self.service.unsent_outcomes().await? {
             self.deliver(&closed).await?;
         }

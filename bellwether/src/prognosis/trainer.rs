@@ -153,8 +153,8 @@ impl Trainer {
         let cycles = CycleSpec::of(model)
             .with_context(|| format!("asset model {} names no signal", job.asset_model))?;
         let (recorded, lives) = self.gather(job, model, spec, stop).await?;
-        let of_kind = (&self.sources.service, &job.asset_model);
-        let diaries = diaries(of_kind.0, of_kind.1, &recorded, &lives).await?;
+        let service = &self.sources.service;
+        let diaries = diaries(service, &job.asset_model, &recorded, &lives).await?;
         let past = Past {
             recorded: &recorded,
             lives: &lives,
