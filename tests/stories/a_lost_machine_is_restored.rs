@@ -78,9 +78,12 @@ async fn wear_out(home: &Home) -> Result<[Vec<Value>; 2]> {
     device
         .publish_all(&format!("telemetry/{WORN}"), rows)
         .await?;
-    until("an order for the worn pump", SOON, async || {
+    // The order is there a moment before its case names it.
+    until("a case that names its order", SOON, async || {
         let found = paperwork(&api).await?;
-        Ok((!found[0].is_empty() && !found[1].is_empty()).then_some(found))
+        let mut cases = found[0].iter();
+        let named = cases.any(|case| case["work_order"].is_string());
+        Ok(named.then_some(found))
     })
     .await
 }
