@@ -12,6 +12,9 @@ mod capsule;
 mod cli;
 mod config;
 mod connector;
+#[cfg(test)]
+#[path = "../../tests/fuzz/corpus.rs"]
+mod corpus;
 mod demo;
 mod detection_watch;
 mod evaluate;

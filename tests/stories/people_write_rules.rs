@@ -241,6 +241,7 @@ async fn three_orders_in_a_row_that_find_nothing_make_the_alert_rarer() -> Resul
     // 85 is no alert any more; what is far beyond still is.
     let from = START_MS + 10 * DAY_MS;
     publish(&mut device, "pump-7", from, &[60.0, 85.0, 85.0, 85.0]).await?;
+    api.caught_up(SOON).await?;
     let before = said(&api, "pump-7").await?.len();
     publish(&mut device, "pump-7", from + DAY_MS, &[130.0, 130.0, 130.0]).await?;
     until("a word about 130", SOON, async || {

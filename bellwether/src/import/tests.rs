@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use telemetry::{ReadingBatch, Timestamp};
 
 use super::*;
+use crate::corpus::{corpus, spoiled};
 
 /// Device, signal, microseconds and bits of every reading.
 type Plain = Vec<(String, String, i64, u64)>;
@@ -340,12 +341,14 @@ fn the_corpus_holds_good_tables_and_broken_ones() {
     );
 }
 
-/// A fuzz target: on its corpus and on random input here, by coverage with
+/// A fuzz target: on its corpus, on random input and on the corpus spoiled by it here, by coverage with
 /// `cargo bolero test import::tests::no_table_makes_the_import_panic -p bellwether`.
 #[test]
 fn no_table_makes_the_import_panic() {
+    let corpus = corpus("import", "csv_import");
     bolero::check!(name = "csv_import").for_each(|bytes: &[u8]| {
         check_any(bytes);
+        check_any(&spoiled(&corpus, bytes));
         // Most random bytes are no table at all; behind a header they are read as rows.
         for header in [
             "time,a,b\n",
