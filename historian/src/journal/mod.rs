@@ -355,12 +355,15 @@ impl Journal {
         self.0.shared.max_file_bytes.store(limit, Ordering::Relaxed);
     }
 
-    /// Commits what is queued, then stops the writer thread. Later appends are refused as closed.
+    /// Commits what is queued, then stops the writer thread. Later appends and queries are refused
+    /// as closed.
     pub async fn close(&self) -> Result<(), HistorianError> {
-        drop(lock(&self.0.queue).take());
+        let queue = lock(&self.0.queue).take();
         let thread = lock(&self.0.thread).take();
-        // The connection that writes has to be the last: it takes the log with it.
-        self.0.pool.close_idle();
+        // The connection that writes has to be the last: it takes the log with it. So its thread
+        // may end only when the others have.
+        self.0.pool.close().await;
+        drop(queue);
         blocking(move || match thread.map(JoinHandle::join) {
             Some(Err(_)) => Err(HistorianError::Worker(None)),
             _ => Ok(()),
@@ -437,8 +440,8 @@ impl std::fmt::Debug for Journal {
 impl Drop for Inner {
     /// Waits for the commit in progress, so that the file is free when the journal is gone.
     fn drop(&mut self) {
-        drop(lock(&self.queue).take());
         self.pool.close_idle();
+        drop(lock(&self.queue).take());
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join();
         }
