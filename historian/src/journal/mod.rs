@@ -24,6 +24,8 @@
 //! * **Checkpoints** move the log file into the database after a commit once 16 MiB have
 //!   gathered, often enough to be short and seldom enough to share their own fsyncs.
 
+#[cfg(test)]
+mod closing_tests;
 mod codec;
 mod dead_letters;
 pub(crate) mod disk;
